@@ -1,0 +1,9 @@
+//! Bytes on disk: initrd archives and compression now, boot media next to them.
+//!
+//! This crate knows nothing of registries, YAML or images. It is given names, attributes and
+//! bodies, and writes the same bytes for the same input: no clock, no random numbers, no
+//! environment.
+
+pub mod compress;
+pub mod cpio;
+pub mod tarball;

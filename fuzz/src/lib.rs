@@ -1,0 +1,1 @@
+//! Fuzz targets as plain functions from bytes, so that a normal test can replay every seed.

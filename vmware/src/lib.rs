@@ -1,0 +1,1 @@
+//! A small vSphere client (see `vmware/README.md`).
