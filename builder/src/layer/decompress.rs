@@ -1,0 +1,99 @@
+//! Undoing a blob's compression.
+//!
+//! The format is told from the first bytes, not from the media type: registries are full of
+//! layers whose media type says otherwise.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::GzDecoder;
+
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b, 0x08];
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// zstd's own default: larger windows need a flag there too, and memory here.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+const BUFFER_BYTES: usize = 128 << 10;
+
+/// How a blob is compressed (image-spec, layer.md, media types `+gzip`, `+zstd` and plain).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobCompression {
+    /// RFC 1952, one or more members.
+    Gzip,
+    /// RFC 8878, one or more frames.
+    Zstd,
+    /// A plain tar.
+    None,
+}
+
+impl BlobCompression {
+    /// Told from the first bytes of a blob.
+    pub fn sniff(start: &[u8]) -> Self {
+        if start.starts_with(GZIP_MAGIC) {
+            BlobCompression::Gzip
+        } else if start.starts_with(ZSTD_MAGIC) {
+            BlobCompression::Zstd
+        } else {
+            BlobCompression::None
+        }
+    }
+}
+
+/// Reads the uncompressed bytes of a blob, whatever its compression. When it is exhausted the
+/// blob has been read to its last byte.
+pub fn decompress<'a, R: Read + Send + 'a>(blob: R) -> io::Result<Box<dyn Read + Send + 'a>> {
+    let mut blob = BufReader::with_capacity(BUFFER_BYTES, blob);
+    // The first read may be short (it comes from a network); four bytes tell the format.
+    let mut start = Vec::with_capacity(ZSTD_MAGIC.len());
+    (&mut blob)
+        .take(ZSTD_MAGIC.len() as u64)
+        .read_to_end(&mut start)?;
+    let format = BlobCompression::sniff(&start);
+    let blob = BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(start).chain(blob));
+    Ok(match format {
+        BlobCompression::Gzip => Box::new(GzipMembers {
+            decoder: Some(GzDecoder::new(blob)),
+            tail: None,
+        }),
+        BlobCompression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(blob)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+            Box::new(decoder)
+        }
+        BlobCompression::None => Box::new(blob),
+    })
+}
+
+/// All members of a gzip file; bytes after the last member that are no member are read over, as
+/// gzip does (containerd#4628).
+struct GzipMembers<B> {
+    decoder: Option<GzDecoder<B>>,
+    tail: Option<B>,
+}
+
+impl<B: BufRead> Read for GzipMembers<B> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        while let Some(decoder) = &mut self.decoder {
+            let n = decoder.read(buf)?;
+            if n > 0 {
+                return Ok(n);
+            }
+            let Some(decoder) = self.decoder.take() else {
+                break;
+            };
+            let mut rest = decoder.into_inner();
+            // One byte is enough to tell padding from a further member at almost no cost; the
+            // decoder checks the rest of the header.
+            if rest.fill_buf()?.first() == Some(&GZIP_MAGIC[0]) {
+                self.decoder = Some(GzDecoder::new(rest));
+            } else {
+                self.tail = Some(rest);
+            }
+        }
+        if let Some(tail) = &mut self.tail {
+            io::copy(tail, &mut io::sink())?;
+        }
+        Ok(0)
+    }
+}

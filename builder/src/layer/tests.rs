@@ -1,0 +1,319 @@
+use super::*;
+
+/// A header block with a right checksum.
+fn header(name: &str, kind: u8, size: u64) -> [u8; 512] {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(name).unwrap();
+    header.set_mode(0o640);
+    header.set_uid(7);
+    header.set_gid(8);
+    header.set_mtime(1_000);
+    header.set_size(size);
+    header.set_entry_type(tar::EntryType::new(kind));
+    header.set_cksum();
+    *header.as_bytes()
+}
+
+fn padded(body: &[u8]) -> Vec<u8> {
+    let mut out = body.to_vec();
+    out.resize(body.len().next_multiple_of(512), 0);
+    out
+}
+
+fn file(name: &str, body: &[u8]) -> Vec<u8> {
+    [
+        header(name, b'0', body.len() as u64).as_slice(),
+        &padded(body),
+    ]
+    .concat()
+}
+
+fn record(key: &str, value: &[u8]) -> Vec<u8> {
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    while length.to_string().len() + rest != length {
+        length += 1;
+    }
+    [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
+}
+
+fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
+    let body: Vec<u8> = records.iter().flat_map(|(k, v)| record(k, v)).collect();
+    [
+        header("PaxHeaders/x", b'x', body.len() as u64).as_slice(),
+        &padded(&body),
+    ]
+    .concat()
+}
+
+type Read_ = Vec<(Entry, Vec<u8>)>;
+
+fn read_with(tar: &[u8], limits: &Limits) -> Result<Read_, LayerError> {
+    let mut seen = Vec::new();
+    read_layer(tar, limits, |entry, body| {
+        let mut bytes = Vec::new();
+        body.read_to_end(&mut bytes)?;
+        seen.push((entry, bytes));
+        Ok(())
+    })?;
+    Ok(seen)
+}
+
+fn read(tar: &[u8]) -> Result<Read_, LayerError> {
+    read_with(tar, &Limits::default())
+}
+
+#[test]
+fn names_never_leave_the_tree() {
+    for (name, want) in [
+        ("/a/../../b", "b"),
+        ("./a//b/", "a/b"),
+        ("../..", ""),
+        ("a/b/../c", "a/c"),
+        ("a/..", ""),
+    ] {
+        assert_eq!(path::clean(name.as_bytes()), want.as_bytes(), "{name}");
+    }
+}
+
+#[test]
+fn a_file_comes_with_its_attributes_and_body() {
+    let seen = read(&file("a/b", b"hello")).unwrap();
+    assert_eq!(seen.len(), 1);
+    let (entry, body) = &seen[0];
+    assert_eq!(entry.path, b"a/b");
+    assert_eq!(
+        entry.meta,
+        Meta {
+            mode: 0o640,
+            uid: 7,
+            gid: 8,
+            mtime: 1_000
+        }
+    );
+    assert_eq!(body, b"hello");
+}
+
+#[test]
+fn pax_value_with_a_newline_does_not_hide_the_size_after_it() {
+    let mut tar = pax(&[
+        ("SCHILY.xattr.security.capability", b"\x01\n0\n"),
+        ("size", b"5"),
+    ]);
+    tar.extend(header("f", b'0', 0));
+    tar.extend(padded(b"hello"));
+    tar.extend(file("g", b"next"));
+    let seen = read(&tar).unwrap();
+    assert_eq!(seen[0].1, b"hello");
+    assert_eq!(&*seen[0].0.xattrs[0].value, b"\x01\n0\n");
+    assert_eq!(seen[1].0.path, b"g");
+}
+
+#[test]
+fn pax_times_round_towards_the_past() {
+    for (text, want) in [
+        ("1.9", 1),
+        ("-1.5", -2),
+        ("-1.0", -1),
+        ("0", 0),
+        ("-0.1", -1),
+    ] {
+        assert_eq!(pax::seconds(text.as_bytes()), Some(want), "{text}");
+    }
+    for text in ["", "x", "1.x", "99999999999999999999", "--1"] {
+        assert_eq!(pax::seconds(text.as_bytes()), None, "{text}");
+    }
+}
+
+#[test]
+fn cve_2024_40635_an_owner_beyond_32_bits_does_not_become_root() {
+    for id in ["4294967296", "4294967295", "18446744073709551616", "-1"] {
+        let mut tar = pax(&[("uid", id.as_bytes())]);
+        tar.extend(file("f", b""));
+        let error = read(&tar).unwrap_err();
+        assert!(
+            matches!(error.kind, LayerErrorKind::Number { .. }),
+            "{id}: {error}"
+        );
+    }
+    let mut tar = pax(&[("uid", b"4294967294")]);
+    tar.extend(file("f", b""));
+    assert_eq!(read(&tar).unwrap()[0].0.meta.uid, u32::MAX - 1);
+}
+
+#[test]
+fn header_only_types_have_no_body_whatever_their_size_says() {
+    let mut tar = header("dir", b'5', 600).to_vec();
+    tar.extend(file("f", b"x"));
+    let seen = read(&tar).unwrap();
+    assert_eq!(seen[1].0.path, b"f");
+}
+
+#[test]
+fn a_cut_tar_is_an_error_at_every_byte_inside_an_entry() {
+    let tar = file("f", &[7; 700]);
+    for end in 1..tar.len() {
+        assert!(read(&tar[..end]).is_err(), "cut at {end}");
+    }
+    assert!(read(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn whiteouts_are_told_from_files() {
+    let tar: Vec<u8> = [
+        "a/.wh.b",
+        "a/.wh..wh..opq",
+        ".wh..wh.plnk",
+        ".wh..wh.aufs",
+        ".wh.x/y",
+    ]
+    .iter()
+    .flat_map(|name| file(name, b""))
+    .collect();
+    let seen: Vec<_> = read(&tar)
+        .unwrap()
+        .into_iter()
+        .map(|(e, _)| (e.path, e.kind))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (b"a/b".to_vec(), EntryKind::Whiteout),
+            (b"a".to_vec(), EntryKind::Opaque)
+        ]
+    );
+    for name in ["a/.wh.", "a/.wh..", "a/.wh..."] {
+        let error = read(&file(name, b"")).unwrap_err();
+        assert!(
+            matches!(error.kind, LayerErrorKind::EmptyWhiteout),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_plain_archive_keeps_names_that_look_like_whiteouts() {
+    let mut names = Vec::new();
+    read_archive(
+        &*file("a/.wh.b", b"x"),
+        &Limits::default(),
+        Names::Plain,
+        |e, _| {
+            names.push(e.path);
+            Ok(())
+        },
+    )
+    .unwrap();
+    assert_eq!(names, [b"a/.wh.b".to_vec()]);
+}
+
+#[test]
+fn cve_2017_14992_headers_are_bounded() {
+    let limits = Limits {
+        header_bytes: 4096,
+        ..Limits::default()
+    };
+    let mut tar = pax(&[("comment", &[b'x'; 5000])]);
+    tar.extend(file("f", b""));
+    let error = read_with(&tar, &limits).unwrap_err();
+    assert!(error.to_string().contains("--max-header-bytes"), "{error}");
+    // Many small ones before one file count together.
+    let mut tar = Vec::new();
+    for _ in 0..10 {
+        tar.extend(pax(&[("comment", b"x")]));
+    }
+    tar.extend(file("f", b""));
+    assert!(read_with(&tar, &limits).is_err());
+}
+
+#[test]
+fn entries_and_bytes_are_bounded() {
+    let tar = [file("a", b"x"), file("b", b"x"), file("c", b"x")].concat();
+    let limits = Limits {
+        entries: 2,
+        ..Limits::default()
+    };
+    assert!(
+        read_with(&tar, &limits)
+            .unwrap_err()
+            .to_string()
+            .contains("--max-layer-entries")
+    );
+    let limits = Limits {
+        layer_bytes: 1024,
+        ..Limits::default()
+    };
+    assert!(
+        read_with(&tar, &limits)
+            .unwrap_err()
+            .to_string()
+            .contains("--max-layer-bytes")
+    );
+}
+
+#[test]
+fn pax_sparse_files_of_every_version_have_their_holes() {
+    let want = [&[0; 3][..], b"ab", &[0; 5], b"c", &[0; 2]].concat();
+    let size = want.len().to_string();
+    let v00 = pax(&[
+        ("GNU.sparse.size", size.as_bytes()),
+        ("GNU.sparse.numblocks", b"2"),
+        ("GNU.sparse.offset", b"3"),
+        ("GNU.sparse.numbytes", b"2"),
+        ("GNU.sparse.offset", b"10"),
+        ("GNU.sparse.numbytes", b"1"),
+    ]);
+    let v01 = pax(&[
+        ("GNU.sparse.size", size.as_bytes()),
+        ("GNU.sparse.map", b"3,2,10,1"),
+        ("GNU.sparse.name", b"real"),
+    ]);
+    for head in [v00, v01] {
+        let tar = [head, file("f", b"abc")].concat();
+        assert_eq!(read(&tar).unwrap()[0].1, want);
+    }
+    let v10 = pax(&[
+        ("GNU.sparse.major", b"1"),
+        ("GNU.sparse.minor", b"0"),
+        ("GNU.sparse.realsize", size.as_bytes()),
+        ("GNU.sparse.name", b"real"),
+    ]);
+    let body = [padded(b"2\n3\n2\n10\n1\n"), b"abc".to_vec()].concat();
+    let seen = read(&[v10, file("GNUSparseFile.0/f", &body)].concat()).unwrap();
+    assert_eq!(seen[0].0.path, b"real");
+    assert_eq!(seen[0].1, want);
+}
+
+#[test]
+fn cve_2025_58183_a_sparse_map_is_bounded_and_must_fit() {
+    let limits = Limits {
+        sparse_ranges: 1,
+        ..Limits::default()
+    };
+    let head = |map: &[u8]| pax(&[("GNU.sparse.size", b"20"), ("GNU.sparse.map", map)]);
+    let tar = [head(b"0,1,2,1"), file("f", b"ab")].concat();
+    assert!(read_with(&tar, &limits).is_err());
+    for map in [
+        &b"5,1,3,1"[..],
+        b"0,1,25,1",
+        b"0,1",
+        b"0,1,",
+        b"x,1,2,1",
+        b"0,9,1,9",
+    ] {
+        let tar = [head(map), file("f", b"ab")].concat();
+        assert!(read(&tar).is_err(), "{}", Escaped(map));
+    }
+}
+
+#[test]
+fn control_characters_in_names_are_escaped() {
+    assert_eq!(
+        Escaped(b"a\x1b[31m\n\xff").to_string(),
+        "a\\u{1b}[31m\\u{a}\\xff"
+    );
+    assert_eq!(
+        Escaped("gr\u{fc}n\u{202e}".as_bytes()).to_string(),
+        "gr\u{fc}n\\u{202e}"
+    );
+}
