@@ -1,0 +1,268 @@
+//! Putting a layer on top of a tree (image-spec, layer.md, "Applying Changesets").
+//!
+//! First all whiteouts and opaque markers are applied to what lower layers left, wherever they
+//! stand in the layer; then the other entries, in order. So a whiteout never hides an entry of its
+//! own layer, and the order of a layer's whiteouts does not matter.
+
+use std::collections::HashMap;
+
+use super::resolve::ResolveError;
+use super::{Body, Inode, InodeId, Name, Node, Tree};
+use crate::layer::path::{components, split};
+use crate::layer::{Entry, EntryKind, Escaped};
+
+/// Why a layer does not fit on the layers below.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// A path that leads in circles.
+    #[error("{0}")]
+    Resolve(#[from] ResolveError),
+    /// A hard link to something that is not there.
+    #[error("hard link {} points to {}, which is neither in this layer nor below it", Escaped(.link), Escaped(.target))]
+    LinkTarget {
+        /// The new name.
+        link: Vec<u8>,
+        /// The missing one.
+        target: Vec<u8>,
+    },
+    /// A hard link to a folder.
+    #[error("hard link {} points to {}, which is a folder", Escaped(.link), Escaped(.target))]
+    LinkToFolder {
+        /// The new name.
+        link: Vec<u8>,
+        /// The folder.
+        target: Vec<u8>,
+    },
+}
+
+/// What one layer holds: its entries and, for each, the body it has in the layer's pack.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerView<'a> {
+    /// In the order of the layer.
+    pub entries: &'a [Entry],
+    /// Index into the pack's bodies for each entry that is a file; parallel to `entries`.
+    pub bodies: &'a [Option<u32>],
+    /// The pack in the build's list.
+    pub pack: u32,
+    /// Who brings it; see [`Inode::origin`].
+    pub origin: u32,
+}
+
+/// Puts a layer on top of `tree`.
+pub fn apply_layer(tree: &mut Tree, layer: &LayerView<'_>) -> Result<(), ApplyError> {
+    let hidden = hide(tree, layer.entries)?;
+    for (entry, body) in layer.entries.iter().zip(layer.bodies) {
+        let node = match &entry.kind {
+            EntryKind::Whiteout | EntryKind::Opaque => continue,
+            EntryKind::Directory => {
+                make_directory(tree, entry, layer.origin)?;
+                continue;
+            }
+            EntryKind::HardLink { target } => {
+                link(tree, entry, target, &hidden, layer.origin)?;
+                continue;
+            }
+            EntryKind::File { size } => Node::File(match body {
+                Some(body) => Body::Packed {
+                    pack: layer.pack,
+                    body: *body,
+                    size: *size,
+                },
+                None => Body::Inline([].into()),
+            }),
+            EntryKind::Symlink { target } => Node::Symlink(target.as_slice().into()),
+            EntryKind::CharDevice { major, minor } => Node::CharDevice(*major, *minor),
+            EntryKind::BlockDevice { major, minor } => Node::BlockDevice(*major, *minor),
+            EntryKind::Fifo => Node::Fifo,
+        };
+        let (folder, name) = split(&entry.path);
+        let folder = tree.make_folders(folder, layer.origin)?;
+        let inode = Inode {
+            meta: entry.meta,
+            xattrs: entry.xattrs.clone(),
+            origin: layer.origin,
+            node,
+        };
+        let inode = tree.add(inode);
+        tree.link(folder, name, inode);
+    }
+    Ok(())
+}
+
+/// A directory over a directory replaces its attributes; over anything else it replaces that.
+fn make_directory(tree: &mut Tree, entry: &Entry, origin: u32) -> Result<(), ApplyError> {
+    let (folder, name) = split(&entry.path);
+    let existing = if name.is_empty() {
+        Some(tree.root())
+    } else {
+        let folder = tree.make_folders(folder, origin)?;
+        let existing = tree
+            .child(folder, name)
+            .filter(|&id| tree.get(id).is_directory());
+        if existing.is_none() {
+            let inode = tree.add(Inode::directory(entry.meta, origin));
+            tree.link(folder, name, inode);
+        }
+        tree.child(folder, name)
+    };
+    if let Some(existing) = existing {
+        let inode = tree.get_mut(existing);
+        inode.meta = entry.meta;
+        inode.xattrs.clone_from(&entry.xattrs);
+        inode.origin = origin;
+    }
+    Ok(())
+}
+
+/// The link gets the target's inode; its own header's attributes count for nothing.
+fn link(
+    tree: &mut Tree,
+    entry: &Entry,
+    target: &[u8],
+    hidden: &Hidden,
+    origin: u32,
+) -> Result<(), ApplyError> {
+    let error_paths = || (entry.path.clone(), target.to_vec());
+    // The last component is not followed: a link to a symlink is a second name of the symlink.
+    let (target_folder, target_name) = split(target);
+    let found = tree
+        .lookup(target_folder)?
+        .and_then(|folder| match target_name {
+            b"" => Some(folder),
+            name => tree.child(folder, name),
+        })
+        .or_else(|| hidden.get(tree, target));
+    let Some(inode) = found else {
+        let (link, target) = error_paths();
+        return Err(ApplyError::LinkTarget { link, target });
+    };
+    if tree.get(inode).is_directory() {
+        let (link, target) = error_paths();
+        return Err(ApplyError::LinkToFolder { link, target });
+    }
+    let (folder, name) = split(&entry.path);
+    let folder = tree.make_folders(folder, origin)?;
+    tree.link(folder, name, inode);
+    Ok(())
+}
+
+/// What this layer's whiteouts took away, by path: a rename within a layer may hide the old name
+/// and hard-link the new one to it.
+#[derive(Default)]
+struct Hidden(HashMap<Vec<u8>, InodeId>);
+
+impl Hidden {
+    fn get(&self, tree: &Tree, path: &[u8]) -> Option<InodeId> {
+        let mut prefix: Vec<u8> = Vec::new();
+        let mut names = components(path);
+        while let Some(name) = names.next() {
+            if !prefix.is_empty() {
+                prefix.push(b'/');
+            }
+            prefix.extend_from_slice(name);
+            if let Some(&inode) = self.0.get(&prefix) {
+                return names.try_fold(inode, |folder, name| tree.child(folder, name));
+            }
+        }
+        None
+    }
+}
+
+/// What a layer itself puts at a path, as far as whiteouts below that path care.
+enum Upper<'a> {
+    Symlink(&'a [u8]),
+    Other,
+}
+
+/// Applies every whiteout and opaque marker of a layer to the tree of the layers below.
+fn hide(tree: &mut Tree, entries: &[Entry]) -> Result<Hidden, ApplyError> {
+    let mut hidden = Hidden::default();
+    let is_marker = |e: &&Entry| matches!(e.kind, EntryKind::Whiteout | EntryKind::Opaque);
+    if !entries.iter().any(|e| is_marker(&e)) {
+        return Ok(hidden);
+    }
+    let mut uppers: HashMap<&[u8], Upper<'_>> = HashMap::new();
+    for entry in entries.iter().filter(|e| !is_marker(e)) {
+        let upper = match &entry.kind {
+            EntryKind::Symlink { target } => Upper::Symlink(target),
+            _ => Upper::Other,
+        };
+        uppers.insert(&entry.path, upper);
+    }
+    // All folders are found before anything is hidden: the order of markers must not matter.
+    let mut found = Vec::new();
+    for entry in entries.iter().filter(is_marker) {
+        if entry.kind == EntryKind::Opaque {
+            if let Some(folder) = lower_folder(tree, &entry.path, &uppers)? {
+                found.push((entry, folder, None));
+            }
+        } else {
+            let (folder, name) = split(&entry.path);
+            if let Some(folder) = lower_folder(tree, folder, &uppers)? {
+                found.push((entry, folder, Some(Name::from(name))));
+            }
+        }
+    }
+    for (entry, folder, name) in found {
+        if let Some(name) = name {
+            if let Some(inode) = tree.unlink(folder, &name) {
+                hidden.0.insert(entry.path.clone(), inode);
+            }
+        } else if let Node::Directory(children) = &mut tree.get_mut(folder).node {
+            for (name, inode) in std::mem::take(children) {
+                let path = [entry.path.as_slice(), b"/", &name].concat();
+                hidden.0.insert(crate::layer::path::clean(&path), inode);
+            }
+        }
+    }
+    Ok(hidden)
+}
+
+/// The folder of the lower layers that a marker in `path` speaks of.
+///
+/// A lower folder is meant even where this layer puts something else in its place (kaniko#2308).
+/// A lower symlink is followed, unless this layer puts a folder in its place: then nothing lower
+/// is below it, least of all what the symlink pointed to (stereoscope#694).
+fn lower_folder(
+    tree: &Tree,
+    path: &[u8],
+    uppers: &HashMap<&[u8], Upper<'_>>,
+) -> Result<Option<InodeId>, ApplyError> {
+    let mut prefix: Vec<u8> = Vec::new();
+    let mut here = tree.root();
+    let mut names = components(path);
+    while let Some(name) = names.next() {
+        if !prefix.is_empty() {
+            prefix.push(b'/');
+        }
+        prefix.extend_from_slice(name);
+        let lower = tree.child(here, name);
+        if let Some(folder) = lower.filter(|&id| tree.get(id).is_directory()) {
+            here = folder;
+            continue;
+        }
+        let follow = match (
+            uppers.get(prefix.as_slice()),
+            lower.map(|id| &tree.get(id).node),
+        ) {
+            (Some(Upper::Symlink(target)), _) => target,
+            (None, Some(Node::Symlink(target))) => &**target,
+            _ => return Ok(None),
+        };
+        // From here on the path is another one: the link's target, then what is left.
+        let (folder, _) = split(&prefix);
+        let mut redirected = match follow.first() {
+            Some(b'/') => Vec::new(),
+            _ => folder.to_vec(),
+        };
+        redirected.push(b'/');
+        redirected.extend_from_slice(follow);
+        for name in names {
+            redirected.push(b'/');
+            redirected.extend_from_slice(name);
+        }
+        let found = tree.lookup(&redirected)?;
+        return Ok(found.filter(|&id| tree.get(id).is_directory()));
+    }
+    Ok(Some(here))
+}
