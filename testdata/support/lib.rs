@@ -1,1 +1,36 @@
 //! What the tests of all crates share.
+//!
+//! * [`Layer`]: a layer as a short readable description, in Rust or in the JSON of the golden
+//!   vectors, written to tar bytes by a writer of our own that can also write what no well-behaved
+//!   tool would ([`tar`]);
+//! * [`Image`] and [`Layout`]: images made of such layers, as an OCI layout (folder or tar) or a
+//!   `docker save` tar;
+//! * [`judge()`]: the outside programs that judge our output, and [`vectors_dir`].
+//!
+//! A panic is how test support fails, so the lints against it are off here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
+
+mod compress;
+mod image;
+mod judge;
+mod layer;
+mod layout;
+mod prng;
+pub mod tar;
+mod vectors;
+
+pub use compress::Compression;
+pub use image::Image;
+pub use judge::{judge, vectors_dir, workspace_dir};
+pub use layer::{DEFAULT_MTIME, Dialect, Entry, Kind, Layer, SparseFormat};
+pub use layout::{Layout, sha256_hex};
+pub use prng::Prng;
+pub use vectors::{ExpectedNode, images_from_json, read_tree};
+
+#[cfg(test)]
+mod tests;
