@@ -7,3 +7,7 @@
 pub mod compress;
 pub mod cpio;
 pub mod tarball;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::print_stdout)]
+mod testing;

@@ -1,0 +1,54 @@
+//! What the tests of this crate share.
+
+use std::path::PathBuf;
+
+/// An outside program that judges our bytes. Missing, it is an error in CI (`CI` is set) and a
+/// printed line elsewhere.
+pub(crate) fn judge(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file());
+    assert!(
+        found.is_some() || std::env::var_os("CI").is_none(),
+        "{program} is not installed, and CI must not go without it"
+    );
+    if found.is_none() {
+        println!("skipped: {program} is not installed");
+    }
+    found
+}
+
+/// Bytes that don't compress; a longer one starts with the shorter ones.
+pub(crate) fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        // Marsaglia's xorshift64.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut bytes: Vec<u8> = (0..len.div_ceil(8))
+        .flat_map(|_| next().to_le_bytes())
+        .collect();
+    bytes.truncate(len);
+    bytes
+}
+
+/// Bytes that compress as programs and text do, with matches near and far.
+pub(crate) fn text(len: usize) -> Vec<u8> {
+    let words = noise(2048);
+    let mut bytes = Vec::with_capacity(len + 16);
+    for pick in noise(len / 4 + 16) {
+        if bytes.len() >= len {
+            break;
+        }
+        let start = usize::from(pick) * 7;
+        bytes.extend_from_slice(&words[start..start + usize::from(pick % 11) + 3]);
+        bytes.push(pick % 3);
+    }
+    bytes.truncate(len);
+    bytes
+}
