@@ -6,7 +6,7 @@ use flate2::{Compress, FlushCompress};
 
 use super::format::{DEFLATE_STORED_HEADER_BYTES, DEFLATE_STORED_MAX_BYTES};
 
-/// A deflate encoder that is set back instead of made anew: its tables take 300 KiB.
+/// A deflate encoder and the room it writes to.
 #[derive(Debug)]
 pub(super) struct Deflater {
     level: u32,
@@ -20,7 +20,7 @@ impl Deflater {
     pub(super) fn new(level: u32) -> Self {
         Self {
             level,
-            state: Compress::new(flate2::Compression::new(level), false),
+            state: fresh(level),
             room: Vec::new(),
         }
     }
@@ -34,7 +34,9 @@ impl Deflater {
     /// `window` is what stands before it in the stream, at most the last 32 KiB of it (or
     /// empty, when that is not known): it may be referred to.
     pub(super) fn run(&mut self, window: &[u8], plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        self.state.reset();
+        // Not reset(): zlib-rs keeps its window then, and levels 3 to 6 read beyond the input's end
+        // there, so that the output would depend on what was compressed before.
+        self.state = fresh(self.level);
         if !window.is_empty() {
             self.state
                 .set_dictionary(window)
@@ -56,6 +58,10 @@ impl Deflater {
         }
         Ok(())
     }
+}
+
+fn fresh(level: u32) -> Compress {
+    Compress::new(flate2::Compression::new(level), false)
 }
 
 /// No encoder writes more: 9 bits a byte with fixed codes, and room for block headers.
