@@ -9,5 +9,4 @@ pub mod cpio;
 pub mod tarball;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::print_stdout)]
 mod testing;

@@ -1,25 +1,5 @@
 //! What the tests of this crate share.
 
-use std::path::PathBuf;
-
-/// An outside program that judges our bytes. Missing, it is an error in CI (`CI` is set) and a
-/// printed line elsewhere.
-pub(crate) fn judge(program: &str) -> Option<PathBuf> {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&folders)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file());
-    assert!(
-        found.is_some() || std::env::var_os("CI").is_none(),
-        "{program} is not installed, and CI must not go without it"
-    );
-    if found.is_none() {
-        println!("skipped: {program} is not installed");
-    }
-    found
-}
-
 /// Bytes that don't compress; a longer one starts with the shorter ones.
 pub(crate) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

@@ -2,10 +2,11 @@ use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
+use testdata::judge;
 
 use super::format::LITERAL_RUN_BYTES;
 use super::*;
-use crate::testing::{judge, noise, text};
+use crate::testing::{noise, text};
 
 const ALL: [Compression; 5] = [
     Compression::None,
