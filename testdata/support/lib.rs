@@ -5,6 +5,8 @@
 //!   tool would ([`tar`]);
 //! * [`Image`] and [`Layout`]: images made of such layers, as an OCI layout (folder or tar) or a
 //!   `docker save` tar;
+//! * [`model`]: the merge rules once more, slow and obvious, to compare the engine with;
+//! * [`snapshot`]: file systems as flat lists that can be compared line by line;
 //! * [`judge()`]: the outside programs that judge our output, and [`vectors_dir`].
 //!
 //! A panic is how test support fails, so the lints against it are off here.
@@ -20,7 +22,9 @@ mod image;
 mod judge;
 mod layer;
 mod layout;
+pub mod model;
 mod prng;
+pub mod snapshot;
 pub mod tar;
 mod vectors;
 
@@ -30,6 +34,7 @@ pub use judge::{judge, vectors_dir, workspace_dir};
 pub use layer::{DEFAULT_MTIME, Dialect, Entry, Kind, Layer, SparseFormat};
 pub use layout::{Layout, sha256_hex};
 pub use prng::Prng;
+pub use snapshot::Snapshot;
 pub use vectors::{ExpectedNode, images_from_json, read_tree};
 
 #[cfg(test)]

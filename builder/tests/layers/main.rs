@@ -1,0 +1,9 @@
+//! Layers merged into a tree, judged by a slow model of the rules and by umoci.
+
+// A panic is how a test fails.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+mod awkward;
+mod engine;
+mod random;
+mod umoci;
