@@ -1,16 +1,28 @@
 //! Fuzz targets as plain functions from bytes, so that a normal test can replay every seed.
 //!
 //! Each returns without a panic for any input; what a parser must refuse, it refuses with an
-//! error.
+//! error. A panic is how a target reports a bug.
+#![allow(clippy::panic)]
 
-mod compress;
-mod cpio;
-
-pub use compress::compress;
-pub use cpio::cpio;
+pub mod compress;
+pub mod cpio;
+pub mod layer;
+pub mod tree;
 
 /// A fuzz target: it panics if something is wrong.
 pub type Target = fn(&[u8]);
 
-/// Every target; its seeds lie in `seeds/` under its name.
-pub const TARGETS: &[(&str, Target)] = &[("compress", compress), ("cpio", cpio)];
+/// Every target; its seeds lie in `seeds/` under its name, past crashes in `crashes/`, its
+/// dictionary, if it has one, in `dictionaries/`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("compress", compress::compress),
+    ("cpio", cpio::cpio),
+    ("layer", layer::layer),
+    ("tree", tree::tree),
+];
+
+/// The target of that name.
+pub fn target(name: &str) -> Option<Target> {
+    let found = TARGETS.iter().find(|(own, _)| *own == name);
+    found.map(|&(_, target)| target)
+}

@@ -1,16 +1,36 @@
-//! Replays every seed through its target.
+//! Replays every seed and every past crash through its target.
+#![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use lkbuild_fuzz::{TARGETS, target};
+
+fn folder(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(kind)
+}
+
+fn inputs(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = files.map(|file| file.unwrap().path());
+    let mut inputs: Vec<_> = paths
+        .map(|path| {
+            let bytes = std::fs::read(&path).unwrap();
+            (path, bytes)
+        })
+        .collect();
+    inputs.sort();
+    inputs
+}
 
 #[test]
 fn every_seed_is_replayed() {
-    for (name, target) in lkbuild_fuzz::TARGETS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("seeds")
-            .join(name);
-        let mut count = 0;
-        for seed in std::fs::read_dir(&folder).unwrap() {
-            let seed = std::fs::read(seed.unwrap().path()).unwrap();
+    for (name, target) in TARGETS {
+        let seeds = inputs(&folder("seeds").join(name));
+        assert!(!seeds.is_empty(), "no seeds for {name}");
+        for (path, seed) in seeds {
+            println!("{}", path.display());
             target(&seed);
             // What is cut short, or has a bit flipped, is the more interesting input.
             for cut in [seed.len() / 3, seed.len() / 2, seed.len().saturating_sub(1)] {
@@ -21,8 +41,30 @@ fn every_seed_is_replayed() {
                 damaged[at] ^= 0x21;
                 target(&damaged);
             }
-            count += 1;
         }
-        assert!(count > 0, "no seeds for {name}");
+    }
+}
+
+#[test]
+fn every_past_crash_is_replayed() {
+    for (name, target) in TARGETS {
+        for (path, crash) in inputs(&folder("crashes").join(name)) {
+            println!("{}", path.display());
+            target(&crash);
+        }
+    }
+}
+
+#[test]
+fn every_folder_belongs_to_a_target() {
+    for kind in ["seeds", "crashes", "dictionaries"] {
+        let Ok(entries) = std::fs::read_dir(folder(kind)) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            assert!(target(name).is_some(), "{} has no target", path.display());
+        }
     }
 }

@@ -24,6 +24,7 @@ mod layer;
 mod layout;
 pub mod model;
 mod prng;
+pub mod sequences;
 pub mod snapshot;
 pub mod tar;
 mod vectors;

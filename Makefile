@@ -1,0 +1,61 @@
+# `make help` lists what there is to make.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+# For `make fuzz`: seconds for each target, and which (all, if empty).
+TIME ?= 60
+TARGET ?=
+
+# All cargo calls of a test run share profile, features and lock file, so nothing is built twice.
+CHECKED = --workspace --locked
+
+# cargo-nextest runs the tests of all crates side by side; CI counts as cargo test does.
+ifeq ($(CI),)
+NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
+endif
+
+.PHONY: all build install tools lint test demo bench soak fuzz clean help
+
+all: build
+
+build: ## build target/release/lkbuild (the default)
+	$(CARGO) build --release --locked
+
+install: build ## install lkbuild to $(PREFIX)/bin (DESTDIR is honoured)
+	install -D -m 755 target/release/lkbuild "$(DESTDIR)$(PREFIX)/bin/lkbuild"
+
+# Without the tools, tests are skipped, each with a line; in CI they fail.
+tools:
+	@testdata/install-tools || [ -z "$$CI" ]
+
+lint: ## check formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(CHECKED) --all-targets -- -D warnings
+
+test: tools lint ## everything that must pass: lints, all tests, fuzz seeds, judges, a boot
+ifeq ($(NEXTEST),)
+	$(CARGO) test $(CHECKED) --no-fail-fast
+else
+	$(CARGO) nextest run $(CHECKED) --no-fail-fast
+	$(CARGO) test $(CHECKED) --doc
+endif
+
+demo: tools build ## build a Docker host from Debian's packages and boot it in QEMU
+	testdata/guest/demo
+
+bench: tools build ## measure a cold build of the demo's Docker host
+	testdata/bench
+
+soak: tools ## the random tests, much longer
+	LKBUILD_RANDOM_SEQUENCES=20000 $(CARGO) test --locked --package lkbuild --test layers
+	fuzz/run 600
+
+fuzz: ## fuzz each target for TIME seconds (TARGET=name for one)
+	fuzz/run $(TIME) $(TARGET)
+
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf fuzz/target fuzz/artifacts
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | sort | expand -t 10

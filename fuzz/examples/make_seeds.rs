@@ -1,0 +1,112 @@
+//! Writes the seeds that are made from descriptions: `cargo run -p lkbuild-fuzz --example make_seeds`.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use testdata::{Compression, Dialect, Layer, Prng, SparseFormat};
+
+fn layers() -> Vec<(&'static str, Layer)> {
+    let long = "directory/".repeat(11) + "file";
+    let sparse = |format| {
+        let data = [b'x'; 512];
+        Layer::new().sparse("s", format, 5000, &[(0, &data), (1024, b"end")])
+    };
+    vec![
+        (
+            "every-type",
+            Layer::new()
+                .dir("d", 0o1777)
+                .file("d/f", "content")
+                .owner(1, 2)
+                .hardlink("h", "d/f")
+                .symlink("s", "../d/f")
+                .char_device("c", 1, 3)
+                .block_device("b", 8, 1)
+                .fifo("p"),
+        ),
+        (
+            "whiteouts",
+            Layer::new()
+                .whiteout("a/b")
+                .opaque("d")
+                .file(".wh..wh.plnk", ""),
+        ),
+        (
+            "long-pax",
+            Layer::new().file(&long, "x").symlink("s", &long),
+        ),
+        (
+            "long-gnu",
+            Layer::new()
+                .file(&long, "x")
+                .dialect(Dialect::Gnu)
+                .symlink("s", &long)
+                .dialect(Dialect::Gnu),
+        ),
+        (
+            "long-prefix",
+            Layer::new().file(&long, "x").dialect(Dialect::Prefix),
+        ),
+        (
+            "big-ids",
+            Layer::new()
+                .file("p", "")
+                .owner(1 << 31, 1 << 30)
+                .file("g", "")
+                .owner(1 << 31, 1 << 30)
+                .mtime(-1)
+                .dialect(Dialect::Gnu),
+        ),
+        (
+            "records",
+            Layer::new()
+                .file("f", "0123456789")
+                .xattr("user.a", "b\n9 size=9")
+                .pax("size", "10")
+                .pax("mtime", "1.5"),
+        ),
+        ("sparse-old-gnu", sparse(SparseFormat::OldGnu)),
+        ("sparse-0.0", sparse(SparseFormat::Pax00)),
+        ("sparse-0.1", sparse(SparseFormat::Pax01)),
+        ("sparse-1.0", sparse(SparseFormat::Pax10)),
+        (
+            "trailing",
+            Layer::new().file("f", "x").trailing("after the end"),
+        ),
+        ("bad-checksum", Layer::new().file("f", "x").wrong_checksum()),
+        ("huge-size", Layer::new().file("f", "x").size_field(1 << 62)),
+        (
+            "escapes",
+            Layer::new().file("/../a", "x").file("a/../../b/.", "x"),
+        ),
+    ]
+}
+
+fn main() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let write = |target: &str, name: &str, bytes: &[u8]| {
+        let folder = seeds.join(target);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), bytes).unwrap();
+    };
+    let layers = layers();
+    for (name, layer) in &layers {
+        write("layer", name, &layer.tar());
+    }
+    let tar = layers[0].1.tar();
+    for (name, compression) in [
+        ("gzip", Compression::Gzip),
+        ("gzip-members", Compression::GzipMembers(3)),
+        ("zstd", Compression::Zstd),
+        ("zstd-frames", Compression::ZstdFrames(3)),
+    ] {
+        write("layer", name, &compression.compress(&tar));
+    }
+    for seed in 0..16 {
+        write(
+            "tree",
+            &format!("random-{seed}"),
+            &Prng::new(seed).bytes(200),
+        );
+    }
+}
