@@ -44,6 +44,8 @@ pub struct LayerView<'a> {
     pub bodies: &'a [Option<u32>],
     /// The pack in the build's list.
     pub pack: u32,
+    /// The entry that the pack holds as an opened tar, if any.
+    pub opened: Option<u32>,
     /// Who brings it; see [`Inode::origin`].
     pub origin: u32,
 }
@@ -51,7 +53,7 @@ pub struct LayerView<'a> {
 /// Puts a layer on top of `tree`.
 pub fn apply_layer(tree: &mut Tree, layer: &LayerView<'_>) -> Result<(), ApplyError> {
     let hidden = hide(tree, layer.entries)?;
-    for (entry, body) in layer.entries.iter().zip(layer.bodies) {
+    for (place, (entry, body)) in layer.entries.iter().zip(layer.bodies).enumerate() {
         let node = match &entry.kind {
             EntryKind::Whiteout | EntryKind::Opaque => continue,
             EntryKind::Directory => {
@@ -68,6 +70,12 @@ pub fn apply_layer(tree: &mut Tree, layer: &LayerView<'_>) -> Result<(), ApplyEr
                     body: *body,
                     size: *size,
                 },
+                None if layer.opened.is_some_and(|opened| opened as usize == place) => {
+                    Body::Opened {
+                        pack: layer.pack,
+                        size: *size,
+                    }
+                }
                 None => Body::Inline([].into()),
             }),
             EntryKind::Symlink { target } => Node::Symlink(target.as_slice().into()),

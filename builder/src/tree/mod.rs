@@ -13,7 +13,7 @@ mod walk;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use apply::{ApplyError, apply_layer};
+pub use apply::{ApplyError, LayerView, apply_layer};
 pub use graft::Replaced;
 pub use resolve::ResolveError;
 pub use walk::{Visit, Walk};
@@ -41,13 +41,20 @@ pub enum Body {
     },
     /// Made by the build itself.
     Inline(Arc<[u8]>),
+    /// A tar that its pack holds opened ([`crate::pack::Nested`]), not as bytes.
+    Opened {
+        /// Index into [`crate::pack::PackSet`].
+        pack: u32,
+        /// Length of the tar in bytes.
+        size: u64,
+    },
 }
 
 impl Body {
     /// Length in bytes.
     pub fn size(&self) -> u64 {
         match self {
-            Body::Packed { size, .. } => *size,
+            Body::Packed { size, .. } | Body::Opened { size, .. } => *size,
             Body::Inline(bytes) => bytes.len() as u64,
         }
     }
@@ -124,12 +131,15 @@ impl Inode {
     }
 }
 
-/// What folders that nothing describes look like: 0755, root, the epoch.
+/// Time of everything that no image brings: 2017-04-18 16:30:00 UTC, as LinuxKit has it.
+pub const SYNTHETIC_MTIME: i64 = 1_492_533_000;
+
+/// What folders look like that are needed but described by nothing: 0755, root.
 pub const IMPLICIT_FOLDER: Meta = Meta {
     mode: 0o755,
     uid: 0,
     gid: 0,
-    mtime: 0,
+    mtime: SYNTHETIC_MTIME,
 };
 
 /// A file system in memory. The root is always a folder.

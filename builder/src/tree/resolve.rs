@@ -18,7 +18,7 @@ pub enum ResolveError {
 }
 
 /// The end of a walk along a path.
-pub(super) struct Found {
+pub(crate) struct Found {
     /// The deepest folder or file that exists on the way.
     pub inode: InodeId,
     /// Folder and name under which it was found; `None` for the root.
@@ -36,7 +36,7 @@ impl Tree {
 
     /// Follows `path` as far as it exists. A `..` below a missing name takes that name away again,
     /// as filepath-securejoin does.
-    pub(super) fn find(&self, path: &[u8]) -> Result<Found, ResolveError> {
+    pub(crate) fn find(&self, path: &[u8]) -> Result<Found, ResolveError> {
         let mut way: Vec<(InodeId, Name)> = Vec::new();
         let mut missing: Vec<Name> = Vec::new();
         let mut rest: VecDeque<Name> = components(path).map(Name::from).collect();

@@ -52,6 +52,7 @@ fn try_apply(layers: &[&str]) -> Result<Tree, ApplyError> {
             entries: &entries,
             bodies: &body_of,
             pack: 0,
+            opened: None,
             origin: u32::try_from(n).unwrap(),
         };
         apply_layer(&mut tree, &view)?;

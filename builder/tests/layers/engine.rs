@@ -19,6 +19,7 @@ pub(crate) fn merge(layers: &[Layer], compression: Compression) -> Result<Snapsh
             entries: &entries,
             bodies: &places,
             pack: 0,
+            opened: None,
             origin: u32::try_from(index).unwrap(),
         };
         apply_layer(&mut tree, &view).map_err(|e| e.to_string())?;
@@ -60,6 +61,7 @@ fn snapshot(tree: &Tree, bodies: &[Vec<u8>]) -> Snapshot {
                 ("file", file_content(&bodies[*body as usize]))
             }
             Node::File(Body::Inline(bytes)) => ("file", file_content(bytes)),
+            Node::File(Body::Opened { .. }) => panic!("no tar was to be opened"),
             Node::Symlink(target) => ("symlink", target.escape_ascii().to_string()),
             Node::CharDevice(major, minor) => {
                 ("char", device_content((*major).into(), (*minor).into()))

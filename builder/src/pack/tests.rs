@@ -1,0 +1,262 @@
+use std::io::{Read, Write};
+
+use formats::compress::Compression;
+
+use super::format::MAGIC;
+use super::*;
+use crate::layer::{EntryKind, Limits};
+
+fn tar_of(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, body) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(body.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, &**body).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+/// Bytes that compress somewhat, different for each seed.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state & 0x0f) as u8
+        })
+        .collect()
+}
+
+fn files() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("empty", Vec::new()),
+        ("tiny", b"hello".to_vec()),
+        ("small", noise(40_000, 1)),
+        ("one-segment", noise(1 << 20, 2)),
+        ("one-more", noise((1 << 20) + 1, 3)),
+        ("large", noise(5_000_000, 4)),
+        ("after", noise(3_000, 5)),
+    ]
+}
+
+fn options(compression: Compression, nested: Option<&str>) -> MakeOptions {
+    let layer = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
+    let nested = nested.map(|n| n.as_bytes().to_vec());
+    MakeOptions {
+        key: PackKey {
+            layer,
+            compression,
+            nested,
+        },
+        diff_id: None,
+        limits: Limits::default(),
+    }
+}
+
+struct Bench {
+    dir: tempfile::TempDir,
+    store: PackStore,
+}
+
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let store = PackStore::new(dir.path());
+    Bench { dir, store }
+}
+
+fn plain_body(pack: &Pack, body: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    pack.reader(body).unwrap().read_to_end(&mut out).unwrap();
+    out
+}
+
+const COMPRESSIONS: [Compression; 3] = [
+    Compression::None,
+    Compression::Gzip { level: 4 },
+    Compression::Zstd { level: 3 },
+];
+
+#[test]
+fn a_pack_gives_every_body_back() {
+    for compression in COMPRESSIONS {
+        let bench = bench();
+        let options = options(compression, None);
+        let workers = Workers::new(2).unwrap();
+        make(&*tar_of(&files()), &options, &bench.store, &workers).unwrap();
+        let pack = Pack::open(&bench.store, &options.key).unwrap().unwrap();
+        pack.verify().unwrap();
+        for (n, (name, want)) in files().into_iter().enumerate() {
+            assert_eq!(pack.index().entries[n].path, name.as_bytes());
+            match pack.index().body_of[n] {
+                Some(body) => assert!(plain_body(&pack, body) == want, "{name}"),
+                None => assert!(want.is_empty(), "{name}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_leaves_no_trace() {
+    for compression in COMPRESSIONS {
+        let packs: Vec<_> = [1, 2, 7]
+            .into_iter()
+            .map(|threads| {
+                let bench = bench();
+                let options = options(compression, None);
+                let workers = Workers::new(threads).unwrap();
+                let pack = make(&*tar_of(&files()), &options, &bench.store, &workers).unwrap();
+                std::fs::read(pack.path()).unwrap()
+            })
+            .collect();
+        assert!(
+            packs[0] == packs[1] && packs[1] == packs[2],
+            "{compression}"
+        );
+    }
+}
+
+#[test]
+fn a_tar_inside_is_opened() {
+    let bench = bench();
+    let options = options(Compression::Gzip { level: 4 }, Some("kernel.tar"));
+    let inner = tar_of(&[
+        ("lib/a.ko", noise(9_000, 9)),
+        ("lib/.wh.b", b"kept".to_vec()),
+    ]);
+    let layer = tar_of(&[("kernel", noise(70_000, 8)), ("kernel.tar", inner)]);
+    make(&*layer, &options, &bench.store, &Workers::new(1).unwrap()).unwrap();
+    let pack = Pack::open(&bench.store, &options.key).unwrap().unwrap();
+    let nested = pack.index().nested.as_ref().unwrap();
+    assert_eq!(nested.entry, 1);
+    assert_eq!(pack.index().body_of[1], None);
+    assert_eq!(nested.entries[1].path, b"lib/.wh.b");
+    let body = nested.body_of[0].unwrap();
+    assert!(plain_body(&pack, body) == noise(9_000, 9));
+}
+
+#[test]
+fn a_layer_with_another_diff_id_is_refused_and_leaves_nothing() {
+    let bench = bench();
+    let options = MakeOptions {
+        diff_id: Some([7; 32]),
+        ..options(Compression::None, None)
+    };
+    let workers = Workers::new(1).unwrap();
+    let error = make(&*tar_of(&files()), &options, &bench.store, &workers).unwrap_err();
+    assert!(error.to_string().contains(&"07".repeat(32)), "{error}");
+    assert!(Pack::open(&bench.store, &options.key).unwrap().is_none());
+    let left: Vec<_> = walk(bench.dir.path());
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(dir)
+        .unwrap()
+        .flat_map(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_cut_layer_makes_no_pack() {
+    let bench = bench();
+    let options = options(Compression::Gzip { level: 4 }, None);
+    let workers = Workers::new(2).unwrap();
+    let layer = tar_of(&files());
+    make(&layer[..layer.len() / 2], &options, &bench.store, &workers).unwrap_err();
+    assert!(walk(bench.dir.path()).is_empty());
+    // And the workers are free again.
+    make(&*layer, &options, &bench.store, &workers).unwrap();
+}
+
+#[test]
+fn every_damaged_byte_of_a_pack_is_noticed() {
+    let bench = bench();
+    let options = options(Compression::Gzip { level: 4 }, None);
+    let layer = tar_of(&[("a", b"abc".to_vec()), ("b", noise(3_000, 1))]);
+    let pack = make(&*layer, &options, &bench.store, &Workers::new(1).unwrap()).unwrap();
+    let path = pack.path().to_owned();
+    let good = std::fs::read(&path).unwrap();
+    let read_all = || match Pack::open(&bench.store, &options.key) {
+        Ok(Some(pack)) => pack.verify(),
+        Ok(None) => panic!("it is gone"),
+        Err(error) => Err(error),
+    };
+    read_all().unwrap();
+    let flip = |at: usize| {
+        let mut bad = good.clone();
+        bad[at] ^= 0x40;
+        bad
+    };
+    let bad_files = (0..good.len()).map(flip);
+    let cut_files = (0..good.len()).step_by(97).map(|end| good[..end].to_vec());
+    for bad in bad_files.chain(cut_files) {
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(&bad)
+            .unwrap();
+        assert!(matches!(read_all(), Err(PackError::Damaged { .. })));
+    }
+}
+
+#[test]
+fn a_pack_of_another_layer_under_this_name_is_noticed() {
+    let bench = bench();
+    let options = options(Compression::None, None);
+    let pack = make(
+        &*tar_of(&files()),
+        &options,
+        &bench.store,
+        &Workers::new(1).unwrap(),
+    )
+    .unwrap();
+    let other = PackKey {
+        compression: Compression::Gzip { level: 9 },
+        ..options.key
+    };
+    std::fs::rename(pack.path(), bench.store.path(&other)).unwrap();
+    assert!(matches!(
+        Pack::open(&bench.store, &other),
+        Err(PackError::Damaged { .. })
+    ));
+}
+
+#[test]
+fn an_index_decodes_to_itself_and_never_panics() {
+    let bench = bench();
+    let options = options(Compression::Gzip { level: 4 }, None);
+    let pack = make(
+        &*tar_of(&files()),
+        &options,
+        &bench.store,
+        &Workers::new(1).unwrap(),
+    )
+    .unwrap();
+    let end = u64::MAX;
+    let encoded = pack.index().encode();
+    assert_eq!(Index::decode(&encoded, end).as_ref(), Some(pack.index()));
+    assert_eq!(
+        Index::decode(&encoded, MAGIC.len() as u64),
+        None,
+        "bodies beyond the file"
+    );
+    for at in 0..encoded.len() {
+        assert_eq!(Index::decode(&encoded[..at], end), None);
+        let mut bad = encoded.clone();
+        bad[at] = 0xff;
+        let _ = Index::decode(&bad, end);
+    }
+    assert!(matches!(
+        pack.index().entries[0].kind,
+        EntryKind::File { size: 0 }
+    ));
+}
