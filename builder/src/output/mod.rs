@@ -1,1 +1,3 @@
-//! output
+//! Writers: an [`crate::assemble::Image`] becomes files.
+
+pub mod initrd;

@@ -1,0 +1,198 @@
+//! The tree as an initrd (Linux, Documentation/driver-api/early-userspace/buffer-format.rst).
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+
+use formats::compress::{BodyInfo, Compression, encode_body};
+use formats::cpio::{CpioWriter, Entry, WriteError, write_microcode};
+
+use crate::assemble::Image;
+use crate::pack::PackError;
+use crate::tree::{Body, InodeId, Node, Visit};
+
+const S_IFIFO: u32 = 0o010_000;
+const S_IFCHR: u32 = 0o020_000;
+const S_IFDIR: u32 = 0o040_000;
+const S_IFBLK: u32 = 0o060_000;
+const S_IFREG: u32 = 0o100_000;
+const S_IFLNK: u32 = 0o120_000;
+
+/// Header, `TRAILER!!!` and padding.
+const TRAILER_BYTES: u64 = 124;
+
+/// tmpfs gives every file whole pages.
+const PAGE_BYTES: u64 = 4096;
+/// What a tmpfs inode with its directory entry takes, about.
+const INODE_BYTES: u64 = 1024;
+/// Kernel, its page tables and the first processes, about.
+const BASE_BYTES: u64 = 96 << 20;
+
+/// Why no initrd was written.
+#[derive(Debug, thiserror::Error)]
+pub enum InitrdError {
+    /// The output can't be written.
+    #[error("can't write the initrd: {0}")]
+    Io(#[from] io::Error),
+    /// An entry does not fit the format.
+    #[error(transparent)]
+    Entry(#[from] WriteError),
+    /// A body can't be read from the store.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// More entries than inode numbers.
+    #[error("the initrd would have more than 4,294,967,294 files")]
+    TooManyFiles,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InitrdSummary {
+    /// Length of the initrd in bytes, microcode included.
+    pub initrd_bytes: u64,
+    /// Length of the cpio archive before compression.
+    pub cpio_bytes: u64,
+    /// Entries, without the trailer.
+    pub entries: u64,
+    /// What the tree takes in a tmpfs in which hard links have become files, in bytes.
+    pub tree_bytes: u64,
+    /// RAM that a machine needs to boot it under LinuxKit's init, in bytes.
+    pub ram_bytes: u64,
+    /// Names that had extended attributes, which an initrd can't hold.
+    pub dropped_xattrs: u64,
+}
+
+/// Writes microcode and tree as one initrd. Packed bodies are copied as they are; they must have
+/// been packed with `compression`.
+pub fn write_initrd<W: Write>(
+    mut out: W,
+    image: &Image,
+    compression: Compression,
+) -> Result<InitrdSummary, InitrdError> {
+    let mut summary = InitrdSummary::default();
+    let microcode = image.kernel.as_ref().and_then(|k| k.microcode.as_ref());
+    if let Some((microcode, _)) = microcode {
+        let mut archive = Vec::new();
+        image.open(microcode)?.read_to_end(&mut archive)?;
+        summary.initrd_bytes += write_microcode(&mut out, &archive)?;
+    }
+    let mut counted = Counted {
+        inner: out,
+        bytes: 0,
+    };
+    let mut archive = CpioWriter::new(&mut counted, compression)?;
+    let mut inodes = Inodes::default();
+    // The root itself is there before the archive is unpacked.
+    for visit in image.tree.walk().skip(1) {
+        summary.dropped_xattrs += u64::from(!visit.inode.xattrs.is_empty());
+        summary.tree_bytes += INODE_BYTES;
+        if let Node::File(body) = &visit.inode.node {
+            summary.tree_bytes += body.size().next_multiple_of(PAGE_BYTES);
+        }
+        let inode = inodes.number(&visit)?;
+        write_entry(&mut archive, image, &visit, inode, compression)?;
+    }
+    summary.entries = archive.entries();
+    summary.cpio_bytes = archive.plain_bytes() + TRAILER_BYTES;
+    archive.finish()?;
+    counted.flush()?;
+    summary.initrd_bytes += counted.bytes;
+    // LinuxKit's init copies the tree from the initramfs, a tmpfs of half the RAM, to another.
+    summary.ram_bytes = 2 * summary.tree_bytes + summary.initrd_bytes + BASE_BYTES;
+    Ok(summary)
+}
+
+fn write_entry<W: Write>(
+    archive: &mut CpioWriter<W>,
+    image: &Image,
+    visit: &Visit<'_>,
+    inode: u32,
+    compression: Compression,
+) -> Result<(), InitrdError> {
+    let meta = visit.inode.meta;
+    let (kind, rdev) = match &visit.inode.node {
+        Node::Directory(_) => (S_IFDIR, (0, 0)),
+        Node::File(_) => (S_IFREG, (0, 0)),
+        Node::Symlink(_) => (S_IFLNK, (0, 0)),
+        Node::CharDevice(major, minor) => (S_IFCHR, (*major, *minor)),
+        Node::BlockDevice(major, minor) => (S_IFBLK, (*major, *minor)),
+        Node::Fifo => (S_IFIFO, (0, 0)),
+    };
+    let entry = Entry {
+        name: &visit.path,
+        inode,
+        mode: kind | u32::from(meta.mode),
+        uid: u64::from(meta.uid),
+        gid: u64::from(meta.gid),
+        nlink: match &visit.inode.node {
+            Node::Directory(_) => 2,
+            // The kernel makes each name of a symlink a link of its own.
+            Node::Symlink(_) => 1,
+            _ => visit.links,
+        },
+        mtime: meta.mtime,
+        dev_major: 0,
+        dev_minor: 0,
+        rdev_major: rdev.0,
+        rdev_minor: rdev.1,
+    };
+    match &visit.inode.node {
+        Node::Symlink(target) => archive.symlink(&entry, target)?,
+        Node::File(Body::Packed { pack, body, size }) if visit.first.is_none() && *size > 0 => {
+            let pack = image.packs.get(*pack);
+            let info = pack.body(*body).map_or(
+                BodyInfo {
+                    bytes: *size,
+                    crc32: 0,
+                },
+                |b| b.info,
+            );
+            let segments = pack.segments(*body).map(|s| s.map_err(InitrdError::from));
+            archive.file(&entry, info, segments)?;
+        }
+        Node::File(Body::Inline(bytes)) if visit.first.is_none() && !bytes.is_empty() => {
+            let (info, segments) = encode_body(compression, bytes)?;
+            archive.file(&entry, info, segments.into_iter().map(Ok::<_, InitrdError>))?;
+        }
+        _ => archive.entry(&entry)?,
+    }
+    Ok(())
+}
+
+/// Inode numbers in the order of the archive; names of one file share one.
+#[derive(Default)]
+struct Inodes {
+    last: u32,
+    linked: HashMap<InodeId, u32>,
+}
+
+impl Inodes {
+    fn number(&mut self, visit: &Visit<'_>) -> Result<u32, InitrdError> {
+        let shares = visit.links > 1 && !matches!(visit.inode.node, Node::Symlink(_));
+        if let Some(&number) = self.linked.get(&visit.id).filter(|_| shares) {
+            return Ok(number);
+        }
+        self.last = self.last.checked_add(1).ok_or(InitrdError::TooManyFiles)?;
+        if shares {
+            self.linked.insert(visit.id, self.last);
+        }
+        Ok(self.last)
+    }
+}
+
+/// Counts what is written.
+struct Counted<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(buf)?;
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
