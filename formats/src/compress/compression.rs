@@ -33,7 +33,12 @@ pub struct ParseCompressionError {
 }
 
 impl Compression {
-    /// gzip at the least level whose initrd stays within 1.06 times that of `gzip -6`.
+    /// gzip at the least level whose initrd stays within 1.06 times what `gzip -6` makes of it.
+    ///
+    /// Measured on 1.14 GB of libraries and programs, against `gzip -6`: level 3 is 1.067 times as
+    /// large for 9.9 CPU seconds a GB, level 4 1.052 for 11.4, level 5 1.037 for 12.4, level 6
+    /// 1.034 for 14.5 (Go programs alone at level 4: 1.034). Where small files prevail it is more,
+    /// at every level, because each is compressed alone: 1.10 for a Python installation.
     pub const GZIP_DEFAULT: Self = Self::Gzip { level: 4 };
 
     /// zstd at its customary level.
