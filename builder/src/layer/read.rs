@@ -89,7 +89,11 @@ where
         let interpreted =
             interpret(&mut raw, names).map_err(|kind| kind.at(Some(&raw.name), offset))?;
         if let Some(entry) = interpreted {
-            let mut body = archive.body(&raw);
+            // A whiteout may come with content, which is no part of the image.
+            let mut body: Box<dyn Read> = match entry.kind {
+                EntryKind::File { .. } => archive.body(&raw),
+                _ => Box::new(io::empty()),
+            };
             visit(entry, &mut body).map_err(|e| visitor_error(e).at(Some(&raw.name), offset))?;
         }
     }
