@@ -1,1 +1,225 @@
-//! store
+//! The cache: an OCI image layout (image-spec, image-layout.md) that LinuxKit's own commands can
+//! use as well.
+//!
+//! Blobs are written beside their place and renamed when they are whole and verified, so several
+//! builds share one store without waiting for each other; only changes of `index.json` take the
+//! [`lock`]. Every blob is verified whenever it is read.
+
+mod blob;
+mod index;
+mod lock;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+pub use blob::BlobWriter;
+pub use index::{IndexEntry, NAME_ANNOTATION};
+
+use crate::digest::{Digest, VerifyingReader};
+
+/// Largest JSON document (index, manifest, config) that is read: what registries accept at most.
+pub const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
+/// A local `index.json` may name many images.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// Files that a crash left behind are taken away when they are older.
+const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const TEMPORARY_PREFIX: &str = ".lkbuild-";
+
+/// Why the store could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file or folder of the store can't be read or written.
+    #[error("can't {action} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// `index.json` is no OCI image index.
+    #[error("{} is not an OCI image index: {reason}; move it away to start with an empty cache", .path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A blob's bytes are not those of its digest.
+    #[error("the blob {} is damaged: {reason}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A folder with an OCI image layout.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// Opens the store at `dir`, which is made where it is missing.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let store = Store {
+            dir: dir.to_owned(),
+        };
+        let blobs = dir.join("blobs/sha256");
+        fs::create_dir_all(&blobs).map_err(|e| io_error("make the folder", &blobs, e))?;
+        let marker = dir.join("oci-layout");
+        if !marker.exists() {
+            let layout = br#"{"imageLayoutVersion":"1.0.0"}"#;
+            index::write_atomically(&marker, layout)?;
+        }
+        store.remove_stale_files();
+        Ok(store)
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where a blob is or would be.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.dir
+            .join("blobs")
+            .join(digest.algorithm())
+            .join(digest.hex())
+    }
+
+    /// Opens a blob; its bytes are verified while they are read. `None` where it is not there, or
+    /// has another size than it must (then it is taken away).
+    pub fn open_blob(
+        &self,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Option<VerifyingReader<File>>, StoreError> {
+        let path = self.blob_path(digest);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(io_error("open", &path, e)),
+        };
+        let length = file
+            .metadata()
+            .map_err(|e| io_error("look at", &path, e))?
+            .len();
+        if length != size {
+            self.remove_blob(digest)?;
+            return Ok(None);
+        }
+        Ok(Some(VerifyingReader::new(file, digest.clone(), size)))
+    }
+
+    /// Reads a small blob whole and verifies it; `None` where it is not there or damaged (then it
+    /// is taken away, and can be fetched again).
+    pub fn read_document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.blob_path(digest);
+        let bytes = match read_bounded(&path, MAX_DOCUMENT_BYTES) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(io_error("read", &path, e)),
+        };
+        if digest.matches(&bytes) {
+            return Ok(Some(bytes));
+        }
+        self.remove_blob(digest)?;
+        Ok(None)
+    }
+
+    /// Takes a blob away. It may be gone already.
+    pub fn remove_blob(&self, digest: &Digest) -> Result<(), StoreError> {
+        let path = self.blob_path(digest);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts writing a blob. The bytes are the caller's to verify before
+    /// [`BlobWriter::commit`].
+    pub fn create_blob(&self, digest: &Digest) -> Result<BlobWriter, StoreError> {
+        BlobWriter::new(self.blob_path(digest))
+    }
+
+    /// Writes a small blob whose bytes are at hand.
+    pub fn write_document(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = Digest::sha256(bytes);
+        if self.read_document(&digest)?.is_none() {
+            let mut blob = self.create_blob(&digest)?;
+            blob.write(bytes)?;
+            blob.commit()?;
+        }
+        Ok(digest)
+    }
+
+    /// The entry of an image's full name; `None` where the store does not know it.
+    pub fn find(&self, name: &str) -> Result<Option<IndexEntry>, StoreError> {
+        index::find(&self.dir.join("index.json"), name)
+    }
+
+    /// Names of all images in the store.
+    pub fn names(&self) -> Result<Vec<String>, StoreError> {
+        index::names(&self.dir.join("index.json"))
+    }
+
+    /// Makes `name` stand for `entry`, in place of what it stood for.
+    pub fn set(&self, name: &str, entry: &IndexEntry) -> Result<(), StoreError> {
+        let _lock = lock::exclusive(&self.dir)?;
+        index::set(&self.dir.join("index.json"), name, entry)
+    }
+
+    /// What crashed builds left is taken away; failing to do so harms nothing.
+    fn remove_stale_files(&self) {
+        let entries = fs::read_dir(self.dir.join("blobs/sha256"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        for entry in entries {
+            let ours = entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(TEMPORARY_PREFIX);
+            let age = || {
+                let modified = entry.metadata().and_then(|m| m.modified()).ok()?;
+                SystemTime::now().duration_since(modified).ok()
+            };
+            if ours && age().is_some_and(|age| age > STALE_AFTER) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Reads a file that must not be longer than `limit` bytes.
+fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let file = File::open(path)?;
+    if file.metadata()?.len() > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is longer than {limit} bytes"),
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> StoreError {
+    StoreError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! `index.json`: which names the store knows.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::{MAX_INDEX_BYTES, StoreError, io_error, read_bounded};
+use crate::digest::Digest;
+
+/// The annotation that holds an image's full name (image-spec, annotations.md).
+pub const NAME_ANNOTATION: &str = "org.opencontainers.image.ref.name";
+
+/// What a name stands for: the descriptor of an index or a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// Media type of the document.
+    pub media_type: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// The first entry with this name.
+pub(super) fn find(path: &Path, name: &str) -> Result<Option<IndexEntry>, StoreError> {
+    let index = read(path)?;
+    let entry = manifests(&index).find(|m| entry_name(m) == Some(name));
+    entry
+        .map(|entry| parse_entry(path, name, entry))
+        .transpose()
+}
+
+/// All names, in the order of the file.
+pub(super) fn names(path: &Path) -> Result<Vec<String>, StoreError> {
+    let index = read(path)?;
+    Ok(manifests(&index)
+        .filter_map(entry_name)
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Replaces the entries of `name`; everything else in the file stays as it is. The caller holds
+/// the lock.
+pub(super) fn set(path: &Path, name: &str, entry: &IndexEntry) -> Result<(), StoreError> {
+    let mut index = read(path)?;
+    let descriptor = json!({
+        "mediaType": entry.media_type,
+        "digest": entry.digest.to_string(),
+        "size": entry.size,
+        "annotations": { NAME_ANNOTATION: name },
+    });
+    if let Some(Value::Array(manifests)) = index.get_mut("manifests") {
+        let kept = manifests.iter().position(|m| entry_name(m) == Some(name));
+        manifests.retain(|m| entry_name(m) != Some(name));
+        manifests.insert(
+            kept.unwrap_or(manifests.len()).min(manifests.len()),
+            descriptor,
+        );
+    }
+    let mut bytes = serde_json::to_vec(&index).map_err(|e| io_error("write", path, e.into()))?;
+    bytes.push(b'\n');
+    write_atomically(path, &bytes)
+}
+
+fn read(path: &Path) -> Result<Map<String, Value>, StoreError> {
+    let bytes = match read_bounded(path, MAX_INDEX_BYTES) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(empty()),
+        Err(e) => return Err(io_error("read", path, e)),
+    };
+    parse(&bytes).map_err(|reason| StoreError::Index {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+/// Checks that the bytes are an index with a list of manifests.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, String> {
+    let mut index: Map<String, Value> = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    // LinuxKit and Go tools write null for an empty list.
+    let manifests = index.entry("manifests").or_insert(Value::Null);
+    if manifests.is_null() {
+        *manifests = Value::Array(Vec::new());
+    }
+    match manifests {
+        Value::Array(list) if list.iter().all(Value::is_object) => Ok(index),
+        _ => Err("manifests is not a list of descriptors".into()),
+    }
+}
+
+fn empty() -> Map<String, Value> {
+    let mut index = Map::new();
+    index.insert("schemaVersion".into(), 2.into());
+    index.insert(
+        "mediaType".into(),
+        "application/vnd.oci.image.index.v1+json".into(),
+    );
+    index.insert("manifests".into(), Value::Array(Vec::new()));
+    index
+}
+
+fn manifests(index: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    index
+        .get("manifests")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+fn entry_name(entry: &Value) -> Option<&str> {
+    entry.get("annotations")?.get(NAME_ANNOTATION)?.as_str()
+}
+
+fn parse_entry(path: &Path, name: &str, entry: &Value) -> Result<IndexEntry, StoreError> {
+    let text = |key| entry.get(key).and_then(Value::as_str);
+    let parsed = || {
+        Some(IndexEntry {
+            media_type: text("mediaType").unwrap_or_default().to_owned(),
+            digest: text("digest")?.parse().ok()?,
+            size: entry.get("size")?.as_u64()?,
+        })
+    };
+    parsed().ok_or_else(|| StoreError::Index {
+        path: path.to_owned(),
+        reason: format!("the entry of {name} is no descriptor"),
+    })
+}
+
+/// Writes beside, syncs and renames.
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let error = |e| io_error("write", path, e);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(error)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(super::TEMPORARY_PREFIX)
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(folder)
+        .map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.as_file().sync_data().map_err(error)?;
+    file.persist(path).map_err(|e| error(e.error))?;
+    File::open(folder).and_then(|f| f.sync_all()).map_err(error)
+}
