@@ -6,6 +6,7 @@
 
 pub mod compress;
 pub mod cpio;
+pub mod payload;
 pub mod tarball;
 
 #[cfg(test)]

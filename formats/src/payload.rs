@@ -1,0 +1,283 @@
+//! What media are made of: bytes of a known length that are read by place.
+//!
+//! A writer takes its input as a [`Payload`] and never holds it in memory. [`Extents`] puts
+//! several together to one, with zeros between them: a disk is one.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Bytes that don't change while they are read, from any thread.
+pub trait Payload: Send + Sync {
+    /// How many there are.
+    fn len_bytes(&self) -> u64;
+
+    /// Fills `out` with the bytes from `offset` on.
+    ///
+    /// # Errors
+    /// If they can't be read, or end before `out` is full.
+    fn read_exact_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+
+    /// The first range at or after `offset` that is not known to be zeros; `None` if there is none
+    /// up to the end. What is between reads as zeros.
+    fn next_data(&self, offset: u64) -> Option<Range<u64>> {
+        (offset < self.len_bytes()).then(|| offset..self.len_bytes())
+    }
+}
+
+impl<P: Payload + ?Sized> Payload for Arc<P> {
+    fn len_bytes(&self) -> u64 {
+        (**self).len_bytes()
+    }
+
+    fn read_exact_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        (**self).read_exact_at(offset, out)
+    }
+
+    fn next_data(&self, offset: u64) -> Option<Range<u64>> {
+        (**self).next_data(offset)
+    }
+}
+
+impl Payload for Vec<u8> {
+    fn len_bytes(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_exact_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let bytes = usize::try_from(offset)
+            .ok()
+            .and_then(|start| self.get(start..start.checked_add(out.len())?))
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A file, with the length it had when it was opened: if it shrinks, reading is an error.
+#[derive(Debug)]
+pub struct FilePayload {
+    file: File,
+    len_bytes: u64,
+}
+
+impl FilePayload {
+    /// Of all of `file`.
+    ///
+    /// # Errors
+    /// If its length can't be read.
+    pub fn new(file: File) -> io::Result<Self> {
+        let len_bytes = file.metadata()?.len();
+        Ok(Self { file, len_bytes })
+    }
+}
+
+impl Payload for FilePayload {
+    fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    #[cfg(unix)]
+    fn read_exact_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, out, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_exact_at(&self, mut offset: u64, mut out: &mut [u8]) -> io::Result<()> {
+        while !out.is_empty() {
+            let read = std::os::windows::fs::FileExt::seek_read(&self.file, out, offset)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            offset += read as u64;
+            out = &mut out[read..];
+        }
+        Ok(())
+    }
+}
+
+/// Payloads at their places, and zeros everywhere else.
+#[derive(Default)]
+pub struct Extents {
+    len_bytes: u64,
+    /// By their start; they don't overlap.
+    extents: Vec<(u64, Arc<dyn Payload>)>,
+}
+
+impl fmt::Debug for Extents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ranges = self
+            .extents
+            .iter()
+            .map(|(start, payload)| *start..start + payload.len_bytes());
+        f.debug_struct("Extents")
+            .field("len_bytes", &self.len_bytes)
+            .field("ranges", &ranges.collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// A payload that can't stand where it was put.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("bytes {start} to {end} overlap others or lie beyond the end at {len_bytes}")]
+pub struct PlaceError {
+    /// Where it was put.
+    pub start: u64,
+    /// Where it would end.
+    pub end: u64,
+    /// Length of the whole.
+    pub len_bytes: u64,
+}
+
+impl Extents {
+    /// Nothing but `len_bytes` zeros.
+    pub fn new(len_bytes: u64) -> Self {
+        Self {
+            len_bytes,
+            extents: Vec::new(),
+        }
+    }
+
+    /// Puts a payload at `start`.
+    ///
+    /// # Errors
+    /// If it overlaps another one or the end.
+    pub fn place(&mut self, start: u64, payload: impl Payload + 'static) -> Result<(), PlaceError> {
+        let bytes = payload.len_bytes();
+        let end = start.saturating_add(bytes);
+        let index = self.extents.partition_point(|(other, _)| *other < start);
+        let after_previous = index == 0 || {
+            let (other, payload) = &self.extents[index - 1];
+            other + payload.len_bytes() <= start
+        };
+        let before_next = self
+            .extents
+            .get(index)
+            .is_none_or(|(other, _)| end <= *other);
+        if !after_previous || !before_next || end > self.len_bytes {
+            return Err(PlaceError {
+                start,
+                end,
+                len_bytes: self.len_bytes,
+            });
+        }
+        if bytes > 0 {
+            self.extents.insert(index, (start, Arc::new(payload)));
+        }
+        Ok(())
+    }
+
+    /// Index of the first extent that ends after `offset`.
+    fn first_after(&self, offset: u64) -> usize {
+        self.extents
+            .partition_point(|(start, payload)| start + payload.len_bytes() <= offset)
+    }
+}
+
+impl Payload for Extents {
+    fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    fn read_exact_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let end = offset.saturating_add(out.len() as u64);
+        if end > self.len_bytes {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        out.fill(0);
+        for (start, payload) in &self.extents[self.first_after(offset)..] {
+            if *start >= end {
+                break;
+            }
+            let from = offset.max(*start);
+            let to = end.min(start + payload.len_bytes());
+            let place = in_memory(from - offset)?..in_memory(to - offset)?;
+            payload.read_exact_at(from - start, &mut out[place])?;
+        }
+        Ok(())
+    }
+
+    fn next_data(&self, offset: u64) -> Option<Range<u64>> {
+        self.extents[self.first_after(offset)..]
+            .iter()
+            .find_map(|(start, payload)| {
+                let data = payload.next_data(offset.saturating_sub(*start))?;
+                Some(start + data.start..start + data.end)
+            })
+    }
+}
+
+fn in_memory(bytes: u64) -> io::Result<usize> {
+    usize::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+/// The CRC-32 of all of a payload, read in pieces.
+///
+/// # Errors
+/// If it can't be read.
+pub fn crc32(payload: &dyn Payload) -> io::Result<u32> {
+    const PIECE_BYTES: u64 = 1 << 20;
+    let mut hasher = crc32fast::Hasher::new();
+    let mut piece = Vec::new();
+    let mut offset = 0;
+    while offset < payload.len_bytes() {
+        let bytes = (payload.len_bytes() - offset).min(PIECE_BYTES);
+        piece.resize(in_memory(bytes)?, 0);
+        payload.read_exact_at(offset, &mut piece)?;
+        hasher.update(&piece);
+        offset += bytes;
+    }
+    Ok(hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extents_read_as_their_payloads_with_zeros_between() {
+        let mut disk = Extents::new(20);
+        disk.place(12, b"world".to_vec()).unwrap();
+        disk.place(2, b"hello".to_vec()).unwrap();
+        disk.place(7, Vec::new()).unwrap();
+        let expected = b"\0\0hello\0\0\0\0\0world\0\0\0";
+        for start in 0..20 {
+            for end in start..=20 {
+                let mut out = vec![0xff; end - start];
+                disk.read_exact_at(start as u64, &mut out).unwrap();
+                assert_eq!(out, expected[start..end], "{start}..{end}");
+            }
+        }
+        assert!(disk.read_exact_at(19, &mut [0; 2]).is_err());
+        assert_eq!(disk.next_data(0), Some(2..7));
+        assert_eq!(disk.next_data(4), Some(4..7));
+        assert_eq!(disk.next_data(7), Some(12..17));
+        assert_eq!(disk.next_data(17), None);
+        assert_eq!(crc32(&disk).unwrap(), crc32fast::hash(expected));
+    }
+
+    #[test]
+    fn extents_don_t_overlap() {
+        let mut disk = Extents::new(20);
+        disk.place(5, vec![1; 5]).unwrap();
+        for (start, bytes) in [(0, 6), (9, 1), (5, 1), (4, 20), (16, 5), (u64::MAX, 1)] {
+            assert!(disk.place(start, vec![2; bytes]).is_err(), "{start}");
+        }
+        disk.place(10, vec![3; 10]).unwrap();
+        disk.place(0, vec![4; 5]).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_shrinks_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"0123456789").unwrap();
+        let payload = FilePayload::new(file.reopen().unwrap()).unwrap();
+        let mut out = [0; 4];
+        payload.read_exact_at(3, &mut out).unwrap();
+        assert_eq!(&out, b"3456");
+        file.as_file().set_len(5).unwrap();
+        assert!(payload.read_exact_at(3, &mut out).is_err());
+    }
+}
