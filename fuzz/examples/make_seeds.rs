@@ -3,6 +3,9 @@
 
 use std::path::Path;
 
+use lkbuild::digest::Digest;
+use lkbuild::layer::Limits;
+use lkbuild::pack::{MakeOptions, PackKey, PackStore, Workers, make};
 use testdata::{Compression, Dialect, Layer, Prng, SparseFormat};
 
 fn layers() -> Vec<(&'static str, Layer)> {
@@ -101,6 +104,38 @@ fn main() {
         ("zstd-frames", Compression::ZstdFrames(3)),
     ] {
         write("layer", name, &compression.compress(&tar));
+    }
+    for (choice, (name, layer)) in (0u8..).zip(&layers) {
+        write("pack", name, &[&[choice], layer.tar().as_slice()].concat());
+    }
+    let kernel = Layer::new().file("kernel.tar", layers[0].1.tar());
+    write("pack", "nested", &[&[4], kernel.tar().as_slice()].concat());
+    let dir = tempfile::tempdir().unwrap();
+    let store = PackStore::new(dir.path());
+    for (name, layer) in layers {
+        let options = MakeOptions {
+            key: PackKey {
+                layer: Digest::sha256(name.as_bytes()),
+                compression: formats::compress::Compression::None,
+                nested: Some(b"kernel.tar".to_vec()),
+            },
+            diff_id: None,
+            limits: Limits::default(),
+        };
+        let workers = Workers::new(1).unwrap();
+        let tar = layer.tar();
+        if let Ok(pack) = make(tar.as_slice(), &options, &store, &workers) {
+            write("pack-index", name, &pack.index().encode());
+        }
+    }
+    let digest = Digest::sha256(b"");
+    for (name, reference) in [
+        ("short", "alpine"),
+        ("tag", "linuxkit/init:v1.0"),
+        ("port", "localhost:5000/a/b__c/d--e.f"),
+        ("digest", &format!("registry.example/x:1@{digest}")),
+    ] {
+        write("reference", name, reference.as_bytes());
     }
     for seed in 0..16 {
         write(

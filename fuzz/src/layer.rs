@@ -3,7 +3,7 @@
 use lkbuild::layer::{EntryKind, Limits, read_layer};
 
 /// Limits small enough that meeting them is cheap.
-const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     layer_bytes: 4 << 20,
     entries: 1000,
     header_bytes: 1 << 16,

@@ -7,6 +7,8 @@
 pub mod compress;
 pub mod cpio;
 pub mod layer;
+pub mod pack;
+pub mod reference;
 pub mod tree;
 
 /// A fuzz target: it panics if something is wrong.
@@ -18,6 +20,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("compress", compress::compress),
     ("cpio", cpio::cpio),
     ("layer", layer::layer),
+    ("pack", pack::pack),
+    ("pack-index", pack::pack_index),
+    ("reference", reference::reference),
     ("tree", tree::tree),
 ];
 

@@ -3,7 +3,7 @@
 
 use testdata::{Compression, Dialect, Layer, SparseFormat, model};
 
-use crate::{engine, umoci};
+use crate::{engine, packs, umoci};
 
 struct Case {
     name: &'static str,
@@ -561,7 +561,7 @@ fn engine_agrees_with_umoci_on_awkward_images() {
     let sequences: Vec<Vec<Layer>> = cases.iter().map(|case| case.layers.clone()).collect();
     let complaints = umoci::check_all(&sequences, |index, theirs| {
         let case = &cases[index];
-        let ours = engine::merge(&case.layers, Compression::Gzip).unwrap();
+        let ours = packs::merge(&case.layers, Compression::Gzip).unwrap();
         let differences = match theirs {
             Ok(theirs) => umoci::differences(&theirs, &ours),
             Err(line) => vec![line],

@@ -24,7 +24,9 @@ pub(crate) fn merge(layers: &[Layer], compression: Compression) -> Result<Snapsh
         };
         apply_layer(&mut tree, &view).map_err(|e| e.to_string())?;
     }
-    Ok(snapshot(&tree, &bodies))
+    Ok(snapshot(&tree, |_, body| {
+        file_content(&bodies[body as usize])
+    }))
 }
 
 /// Entries of a blob; their bodies are pushed onto `bodies`, their places returned.
@@ -50,16 +52,15 @@ fn read(blob: &[u8], bodies: &mut Vec<Vec<u8>>) -> Result<(Vec<Entry>, Vec<Optio
     Ok((entries, places))
 }
 
-fn snapshot(tree: &Tree, bodies: &[Vec<u8>]) -> Snapshot {
+/// Flattens a tree; `content` describes the body with that index of that pack.
+pub(crate) fn snapshot(tree: &Tree, content: impl Fn(u32, u32) -> String) -> Snapshot {
     let mut snapshot = Snapshot::default();
     let mut groups: BTreeMap<_, Vec<Vec<u8>>> = BTreeMap::new();
     for visit in tree.walk().skip(1) {
         let inode = visit.inode;
         let (kind, content) = match &inode.node {
             Node::Directory(_) => ("dir", String::new()),
-            Node::File(Body::Packed { body, .. }) => {
-                ("file", file_content(&bodies[*body as usize]))
-            }
+            Node::File(Body::Packed { pack, body, .. }) => ("file", content(*pack, *body)),
             Node::File(Body::Inline(bytes)) => ("file", file_content(bytes)),
             Node::File(Body::Opened { .. }) => panic!("no tar was to be opened"),
             Node::Symlink(target) => ("symlink", target.escape_ascii().to_string()),

@@ -5,5 +5,6 @@
 
 mod awkward;
 mod engine;
+mod packs;
 mod random;
 mod umoci;

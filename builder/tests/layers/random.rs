@@ -4,7 +4,7 @@
 use testdata::model::{self, Oddity};
 use testdata::{Compression, Layer, Prng, sequences};
 
-use crate::{engine, umoci};
+use crate::{engine, packs, umoci};
 
 /// As many sequences as umoci unpacks; the model, which costs less, gets twenty times as many.
 fn sequence_count() -> usize {
@@ -84,7 +84,7 @@ fn engine_agrees_with_umoci_on_random_layers() {
     let sequences: Vec<_> = comparable.take(sequence_count()).collect();
     let complaints = umoci::check_all(&sequences, |index, theirs| {
         let layers = &sequences[index];
-        let ours = engine::merge(layers, COMPRESSIONS[index % 5]).unwrap();
+        let ours = packs::merge(layers, COMPRESSIONS[index % 5]).unwrap();
         let differences = match theirs {
             Ok(theirs) => umoci::differences(&theirs, &ours),
             Err(line) => vec![line],
