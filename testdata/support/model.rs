@@ -56,6 +56,15 @@ pub fn merge(layers: &[Layer]) -> Result<Model, String> {
     Ok(model)
 }
 
+/// What a layer's markers took away.
+#[derive(Default)]
+struct Hidden {
+    /// Where it was.
+    paths: BTreeSet<Path>,
+    /// The inodes by the names that the markers have for them, which symlinks may make others.
+    named: BTreeMap<Path, usize>,
+}
+
 /// What an entry's name asks for.
 enum Asked {
     /// To be there.
@@ -109,17 +118,18 @@ fn asked(path: &[u8]) -> Result<Asked, String> {
 impl Model {
     fn apply(&mut self, layer: &Layer) -> Result<(), String> {
         let mut entries = Vec::new();
-        let mut hidden = Vec::new();
+        let mut markers = Vec::new();
         for entry in &layer.entries {
             match asked(&entry.path)? {
                 Asked::Entry(path) => entries.push((path, entry)),
-                Asked::Whiteout(path) => hidden.push((path, false)),
-                Asked::Opaque(path) => hidden.push((path, true)),
+                Asked::Whiteout(path) => markers.push((path, false)),
+                Asked::Opaque(path) => markers.push((path, true)),
                 Asked::Nothing => {}
             }
         }
         let lower = self.clone();
-        for (path, opaque) in hidden {
+        let mut hidden = Hidden::default();
+        for (path, opaque) in markers {
             let (folder, name) = match opaque {
                 true => (path, None),
                 false => (path[..path.len() - 1].to_vec(), path.last().cloned()),
@@ -135,21 +145,26 @@ impl Model {
             let Some(mut at) = lower.marked_folder(&folder, &entries)? else {
                 continue;
             };
-            at.extend(name);
-            self.names
-                .retain(|path, _| !(path.starts_with(&at) && (*path != at || !opaque)));
+            let mut named = folder;
+            at.extend(name.clone());
+            named.extend(name);
+            for (path, &inode) in &lower.names {
+                if path.starts_with(&at) && (*path != at || !opaque) {
+                    self.names.remove(path);
+                    hidden.paths.insert(path.clone());
+                    let name = [&named, &path[at.len()..]].concat();
+                    hidden.named.insert(name, inode);
+                }
+            }
         }
-        // What the markers took away.
-        let mut taken = lower.clone();
-        taken.names.retain(|path, _| !self.names.contains_key(path));
         for (path, entry) in entries {
             for length in 1..path.len() {
                 let folder = &path[..length];
-                if taken.kind(folder).is_some() && self.kind(folder).is_none() {
+                if hidden.paths.contains(folder) && self.kind(folder).is_none() {
                     self.oddities.insert(Oddity::BelowHidden);
                 }
             }
-            self.put(&path, entry, &lower, &taken)?;
+            self.put(&path, entry, &hidden)?;
         }
         Ok(())
     }
@@ -187,13 +202,7 @@ impl Model {
         Ok(Some(folder.to_vec()))
     }
 
-    fn put(
-        &mut self,
-        path: &[Vec<u8>],
-        entry: &Entry,
-        lower: &Model,
-        taken: &Model,
-    ) -> Result<(), String> {
+    fn put(&mut self, path: &[Vec<u8>], entry: &Entry, hidden: &Hidden) -> Result<(), String> {
         let Some((name, folder)) = path.split_last() else {
             // The root itself: only its attributes could change, and it is not listed.
             return match entry.kind {
@@ -202,7 +211,7 @@ impl Model {
             };
         };
         let inode = match &entry.kind {
-            Kind::Hardlink(target) => Some(self.link_target(target, lower, taken)?),
+            Kind::Hardlink(target) => Some(self.link_target(target, hidden)?),
             _ => None,
         };
         let mut at = self.make_folders(folder)?;
@@ -235,12 +244,7 @@ impl Model {
 
     /// The inode that a hard link means: the target's last name is not followed. What the link's
     /// own layer hides still counts, since renames may come as a whiteout and a link.
-    fn link_target(
-        &mut self,
-        target: &[u8],
-        lower: &Model,
-        taken: &Model,
-    ) -> Result<usize, String> {
+    fn link_target(&mut self, target: &[u8], hidden: &Hidden) -> Result<usize, String> {
         let shown = target.escape_ascii().to_string();
         let mut path = clean(target);
         let Some(name) = path.pop() else {
@@ -250,9 +254,8 @@ impl Model {
         at.push(name.clone());
         let mut found = self.names.get(&at).copied();
         if found.is_none() {
-            let mut at = lower.resolve(&path)?;
-            at.push(name);
-            found = taken.names.get(&at).copied();
+            path.push(name);
+            found = hidden.named.get(&path).copied();
             if found.is_some() {
                 self.oddities.insert(Oddity::LinkToHidden);
             }

@@ -59,8 +59,7 @@ fn engine_agrees_with_the_model_on_random_layers() {
                 );
             }
             (Err(_), Err(_)) => refused += 1,
-            // The engine finds such a target only by the name under which it was hidden, the model
-            // by any: both are right, since no tool that writes layers asks for either.
+            // Where two markers hide the same, the engine gives up after one of their names.
             (Err(_), Ok(model)) if model.oddities.contains(&Oddity::LinkToHidden) => refused += 1,
             (ours, model) => panic!(
                 "seed {seed}:\n{}only one refuses: engine {:?}, model {:?}",
