@@ -181,15 +181,15 @@ impl Decoder {
     }
 
     /// An integer that fits `T`. A whole number with a fraction (`1000.0`) will do.
-    fn integer<T: TryFrom<i128> + Display>(
+    fn integer<T>(
         &mut self,
         node: Option<&Node>,
         what: &str,
         range: std::ops::RangeInclusive<T>,
     ) -> Option<T>
     where
+        T: TryFrom<i128> + Display + Copy,
         i128: From<T>,
-        T: Copy,
     {
         let node = node?;
         let Some(n) = whole_number(node) else {
