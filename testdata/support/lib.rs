@@ -7,6 +7,7 @@
 //!   `docker save` tar;
 //! * [`model`]: the merge rules once more, slow and obvious, to compare the engine with;
 //! * [`snapshot`]: file systems as flat lists that can be compared line by line;
+//! * [`Registry`]: a real registry on localhost;
 //! * [`judge()`]: the outside programs that judge our output, and [`vectors_dir`].
 //!
 //! A panic is how test support fails, so the lints against it are off here.
@@ -24,6 +25,7 @@ mod layer;
 mod layout;
 pub mod model;
 mod prng;
+mod registry;
 pub mod sequences;
 pub mod snapshot;
 pub mod tar;
@@ -35,6 +37,7 @@ pub use judge::{judge, vectors_dir, workspace_dir};
 pub use layer::{DEFAULT_MTIME, Dialect, Entry, Kind, Layer, SparseFormat};
 pub use layout::{Layout, sha256_hex};
 pub use prng::Prng;
+pub use registry::Registry;
 pub use snapshot::Snapshot;
 pub use vectors::{ExpectedNode, images_from_json, read_tree};
 

@@ -155,6 +155,32 @@ fn skopeo_reads_layouts_and_docker_archives() {
 }
 
 #[test]
+fn skopeo_reads_images_from_the_registry() {
+    let (Some(registry), Some(skopeo)) = (Registry::start(), judge("skopeo")) else {
+        return;
+    };
+    let layer = Layer::new().file("a", "x");
+    let image = Image::new()
+        .layer(&layer)
+        .platforms(["linux/amd64", "linux/arm64"])
+        .sbom(serde_json::json!({"spdxVersion": "SPDX-2.3"}));
+    let layout = Layout::new()
+        .image("test/index:1", &image)
+        .image("test/plain:1", &image.clone().plain_manifest());
+    registry.push(&layout);
+    for name in ["index", "plain"] {
+        let output = Command::new(&skopeo)
+            .args(["--override-arch=amd64", "inspect", "--tls-verify=false"])
+            .arg(format!("docker://{}/test/{name}:1", registry.host()))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let inspected: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(inspected["Layers"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[test]
 fn vectors_are_understood_whole() {
     let Some(dir) = vectors_dir() else { return };
     for kind in ["assembly", "known-wrong"] {
