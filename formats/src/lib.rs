@@ -4,10 +4,12 @@
 //! bodies, and writes the same bytes for the same input: no clock, no random numbers, no
 //! environment.
 
+mod blocks;
 pub mod compress;
 pub mod cpio;
 pub mod payload;
 pub mod tarball;
+pub mod vmdk;
 
 #[cfg(test)]
 mod testing;

@@ -1,5 +1,9 @@
 //! What the tests of this crate share.
 
+use std::path::Path;
+
+use crate::payload::{Extents, Payload};
+
 /// Bytes that don't compress; a longer one starts with the shorter ones.
 pub(crate) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -31,4 +35,67 @@ pub(crate) fn text(len: usize) -> Vec<u8> {
     }
     bytes.truncate(len);
     bytes
+}
+
+/// A disk with what is awkward: data at both ends, zeros written as data, blocks that compress
+/// and that don't, far gaps, an odd length.
+pub(crate) fn awkward_disk(len_bytes: u64) -> Extents {
+    let mut disk = Extents::new(len_bytes);
+    let mut place = |start: u64, bytes: Vec<u8>| disk.place(start, bytes).unwrap();
+    place(0, text(512));
+    place(65_536 - 3, text(7));
+    place(1 << 20, noise(300_000));
+    place(2 << 20, vec![0; 200_000]);
+    place(3 << 20, text(2_500_001));
+    place(33 << 20, noise(65_536));
+    place(70 << 20, text(1));
+    place(len_bytes - 513, text(513));
+    disk
+}
+
+/// Runs `qemu-img` and gives what it printed, or `None` where it is not installed.
+pub(crate) fn qemu_img(arguments: &[&str]) -> Option<String> {
+    let output = std::process::Command::new(testdata::judge("qemu-img")?)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "qemu-img {arguments:?}: {printed}{complaints}"
+    );
+    Some(printed)
+}
+
+/// Writes all of a disk to a raw file.
+pub(crate) fn raw_file(disk: &dyn Payload, path: &Path) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::create(path).unwrap();
+    file.set_len(disk.len_bytes()).unwrap();
+    let mut offset = 0;
+    while let Some(range) = disk.next_data(offset) {
+        let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap()];
+        disk.read_exact_at(range.start, &mut bytes).unwrap();
+        file.write_all_at(&bytes, range.start).unwrap();
+        offset = range.end;
+    }
+}
+
+/// Whether two disks hold the same; the longer one may end in zeros.
+pub(crate) fn same_content(one: &dyn Payload, other: &dyn Payload) -> bool {
+    let read = |disk: &dyn Payload, offset: u64, out: &mut [u8]| {
+        let left = disk.len_bytes().saturating_sub(offset);
+        let bytes = usize::try_from(left).unwrap().min(out.len());
+        out.fill(0);
+        disk.read_exact_at(offset, &mut out[..bytes]).unwrap();
+    };
+    let (mut ours, mut theirs) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    (0..one.len_bytes().max(other.len_bytes()))
+        .step_by(1 << 20)
+        .all(|offset| {
+            read(one, offset, &mut ours);
+            read(other, offset, &mut theirs);
+            ours == theirs
+        })
 }
