@@ -10,6 +10,7 @@ pub mod layer;
 pub mod pack;
 pub mod reference;
 pub mod tree;
+pub mod vmdk;
 
 /// A fuzz target: it panics if something is wrong.
 pub type Target = fn(&[u8]);
@@ -24,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("pack-index", pack::pack_index),
     ("reference", reference::reference),
     ("tree", tree::tree),
+    ("vmdk", vmdk::vmdk),
 ];
 
 /// The target of that name.

@@ -2,8 +2,11 @@
 //!
 //! All numbers are little-endian; places and lengths are in sectors.
 
+/// Length of a sector, in memory.
+pub(super) const SECTOR: usize = 512;
+
 /// Length of a sector.
-pub(super) const SECTOR_BYTES: u64 = 512;
+pub(super) const SECTOR_BYTES: u64 = SECTOR as u64;
 
 /// Sectors of a grain: 64 KiB, the only size that ESXi imports.
 pub(super) const GRAIN_SECTORS: u64 = 128;
@@ -89,8 +92,8 @@ pub(super) struct Header {
 const LINE_ENDS: [u8; 4] = *b"\n \r\n";
 
 impl Header {
-    pub(super) fn encode(&self) -> [u8; SECTOR_BYTES as usize] {
-        let mut out = [0; SECTOR_BYTES as usize];
+    pub(super) fn encode(&self) -> [u8; SECTOR] {
+        let mut out = [0; SECTOR];
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
             out[at..at + bytes.len()].copy_from_slice(bytes);
@@ -115,7 +118,7 @@ impl Header {
     }
 
     /// `None` if magic or line ends are not there.
-    pub(super) fn decode(sector: &[u8; SECTOR_BYTES as usize]) -> Option<Self> {
+    pub(super) fn decode(sector: &[u8; SECTOR]) -> Option<Self> {
         let u32_at = |at: usize| -> Option<u32> {
             Some(u32::from_le_bytes(sector.get(at..at + 4)?.try_into().ok()?))
         };
@@ -142,8 +145,8 @@ impl Header {
 }
 
 /// A metadata marker: sectors that follow, size 0, type.
-pub(super) fn marker(sectors: u64, kind: u32) -> [u8; SECTOR_BYTES as usize] {
-    let mut out = [0; SECTOR_BYTES as usize];
+pub(super) fn marker(sectors: u64, kind: u32) -> [u8; SECTOR] {
+    let mut out = [0; SECTOR];
     out[..8].copy_from_slice(&sectors.to_le_bytes());
     out[12..16].copy_from_slice(&kind.to_le_bytes());
     out
@@ -155,6 +158,6 @@ pub(super) fn encode_entries(entries: &[u32]) -> Vec<u8> {
         .iter()
         .flat_map(|entry| entry.to_le_bytes())
         .collect();
-    out.resize(out.len().next_multiple_of(SECTOR_BYTES as usize), 0);
+    out.resize(out.len().next_multiple_of(SECTOR), 0);
     out
 }

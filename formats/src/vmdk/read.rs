@@ -9,7 +9,7 @@ use crate::payload::Payload;
 
 use super::format::{
     COMPRESSION_DEFLATE, COMPRESSION_NONE, DIRECTORY_AT_END, FLAG_COMPRESSED, GRAIN_BYTES,
-    GRAIN_MARKER_BYTES, GRAIN_SECTORS, Header, SECTOR_BYTES, TABLE_ENTRIES,
+    GRAIN_MARKER_BYTES, GRAIN_SECTORS, Header, SECTOR, SECTOR_BYTES, TABLE_ENTRIES,
 };
 
 /// Why a file is not a disk that is read here, and where.
@@ -259,7 +259,7 @@ fn read_vec(
 }
 
 fn read_header(file: &impl Payload, offset: u64) -> Result<Header, ReadError> {
-    let mut sector = [0; SECTOR_BYTES as usize];
+    let mut sector = [0; SECTOR];
     read(file, offset, &mut sector, "a header")?;
     Header::decode(&sector).ok_or_else(|| error(offset, ReadErrorKind::Header))
 }
