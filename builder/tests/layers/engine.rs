@@ -10,11 +10,18 @@ use testdata::{Compression, Layer, Snapshot};
 
 /// Reads and merges layers, lowest first; the error is the message a user would see.
 pub(crate) fn merge(layers: &[Layer], compression: Compression) -> Result<Snapshot, String> {
+    let blobs = layers
+        .iter()
+        .map(|layer| compression.compress(&layer.tar()));
+    merge_blobs(&blobs.collect::<Vec<_>>())
+}
+
+/// As [`merge`], from the bytes of the layers.
+pub(crate) fn merge_blobs<B: AsRef<[u8]>>(blobs: &[B]) -> Result<Snapshot, String> {
     let mut tree = Tree::new();
     let mut bodies = Vec::new();
-    for (index, layer) in layers.iter().enumerate() {
-        let blob = compression.compress(&layer.tar());
-        let (entries, places) = read(&blob, &mut bodies)?;
+    for (index, blob) in blobs.iter().enumerate() {
+        let (entries, places) = read(blob.as_ref(), &mut bodies)?;
         let view = LayerView {
             entries: &entries,
             bodies: &places,

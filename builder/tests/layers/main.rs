@@ -7,4 +7,5 @@ mod awkward;
 mod engine;
 mod packs;
 mod random;
+mod refused;
 mod umoci;
