@@ -1,0 +1,106 @@
+//! What can go wrong between a name and its bytes.
+
+use std::io;
+
+use super::document::DocumentError;
+use crate::digest::VerifyError;
+use crate::store::StoreError;
+
+/// An image could not be had: which one, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{image}: {kind}")]
+pub struct RegistryError {
+    /// Full name of the image (or the file it was looked for in).
+    pub image: String,
+    /// What went wrong.
+    #[source]
+    pub kind: RegistryErrorKind,
+}
+
+/// Why an image could not be had. No message holds a password or token.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryErrorKind {
+    /// No source knows the name.
+    #[error("there is no such image in {place}; check its name and tag")]
+    NotFound {
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The registry wants other credentials.
+    #[error(
+        "{host} refuses access ({status}); run `docker login {host}` or check the account's rights"
+    )]
+    Denied {
+        /// The registry.
+        host: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// The registry can't be reached.
+    #[error("can't reach {host}: {reason}{hint}")]
+    Unreachable {
+        /// The registry.
+        host: String,
+        /// What the network said.
+        reason: String,
+        /// What may help; empty or starts with a semicolon.
+        hint: &'static str,
+    },
+    /// The registry answered with an error.
+    #[error("{host} answered {status} to {what}{retries}")]
+    Status {
+        /// The registry.
+        host: String,
+        /// HTTP status.
+        status: u16,
+        /// What was asked for.
+        what: String,
+        /// How often it was tried; empty or in parentheses.
+        retries: String,
+    },
+    /// The registry's answer breaks the distribution-spec.
+    #[error("{host}: {reason}")]
+    Protocol {
+        /// The registry.
+        host: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A manifest, index or config that can't be used.
+    #[error("{0}")]
+    Document(#[from] DocumentError),
+    /// Bytes that are not those of their digest.
+    #[error("{0}")]
+    Verify(#[from] VerifyError),
+    /// The store can't be read or written.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// A file that images are read from.
+    #[error("can't read {path}: {reason}")]
+    File {
+        /// The file or folder.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Reading a blob failed on the way.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Nothing may be fetched and the store does not have it.
+    #[error(
+        "the store does not have {what}, and no source is given; name one, or allow the network"
+    )]
+    Missing {
+        /// What is missing.
+        what: String,
+    },
+}
+
+impl RegistryErrorKind {
+    pub(super) fn of(self, image: impl ToString) -> RegistryError {
+        RegistryError {
+            image: image.to_string(),
+            kind: self,
+        }
+    }
+}

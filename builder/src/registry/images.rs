@@ -1,0 +1,522 @@
+//! Names to layers, blobs to bytes: the store first, then the sources.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
+
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
+
+use super::document::{self, Document, DocumentError};
+use super::error::{RegistryError, RegistryErrorKind};
+use super::platform::Platform;
+use super::{RawDocument, Source};
+use crate::digest::{Digest, VerifyError, VerifyingReader};
+use crate::reference::Reference;
+use crate::store::{BlobWriter, IndexEntry, MAX_DOCUMENT_BYTES, Store};
+
+/// An index may point to an index, but not for ever.
+const MAX_INDEX_DEPTH: usize = 4;
+const SPDX_PREDICATE: &str = "https://spdx.dev/Document";
+
+/// One layer of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerDescriptor {
+    /// Digest of the blob.
+    pub digest: Digest,
+    /// Length of the blob in bytes.
+    pub size: u64,
+    /// What the manifest calls it.
+    pub media_type: String,
+    /// Digest of the unpacked tar, as the config names it.
+    pub diff_id: Option<Digest>,
+}
+
+/// An SPDX document attached to an image (an in-toto statement).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SbomDescriptor {
+    /// Digest of the statement.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// What a name stands for on one platform.
+#[derive(Clone, Debug)]
+pub struct ResolvedImage {
+    /// The name that was asked for.
+    pub reference: Reference,
+    /// The document that the name itself stands for: an index, or the manifest.
+    pub top: IndexEntry,
+    /// Digest of the platform's manifest.
+    pub manifest_digest: Digest,
+    /// The config's bytes.
+    pub config_bytes: Vec<u8>,
+    /// The config.
+    pub config: ImageConfiguration,
+    /// Lowest first.
+    pub layers: Vec<LayerDescriptor>,
+    /// Attached SPDX documents, in the order of the index.
+    pub sboms: Vec<SbomDescriptor>,
+}
+
+/// How images are looked for.
+pub struct ImagesOptions {
+    /// Which image of an index is meant.
+    pub platform: Platform,
+    /// Ask the sources even for names that the store knows.
+    pub pull: bool,
+    /// Look for attached SPDX documents.
+    pub sboms: bool,
+    /// Layouts and archives that the user names, asked before the registries.
+    pub files: Vec<Box<dyn Source>>,
+    /// Registries; `None` to stay off the network.
+    pub remote: Option<Box<dyn Source>>,
+}
+
+/// The store and the sources of one build.
+pub struct Images {
+    store: Store,
+    options: ImagesOptions,
+    /// Which file a name was found in: its blobs are there too.
+    found_in: Mutex<HashMap<String, usize>>,
+}
+
+impl Images {
+    /// Images kept in `store`.
+    pub fn new(store: Store, options: ImagesOptions) -> Self {
+        Images {
+            store,
+            options,
+            found_in: Mutex::default(),
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Resolves names, several at a time; the results are in the order of the names. What was
+    /// fetched is in the store afterwards. The first error in that order ends it.
+    pub fn resolve(&self, wanted: &[Reference]) -> Result<Vec<ResolvedImage>, RegistryError> {
+        const AT_ONCE: usize = 8;
+        let mut resolved = Vec::with_capacity(wanted.len());
+        for names in wanted.chunks(AT_ONCE) {
+            let results: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = names
+                    .iter()
+                    .map(|name| scope.spawn(|| self.resolve_one(name)))
+                    .collect();
+                threads.into_iter().map(|thread| thread.join()).collect()
+            });
+            for (name, result) in names.iter().zip(results) {
+                let died = || io::Error::other("a thread died while resolving");
+                resolved.push(
+                    result.unwrap_or_else(|_| Err(RegistryErrorKind::from(died()).of(name)))?,
+                );
+            }
+        }
+        Ok(resolved)
+    }
+
+    fn resolve_one(&self, name: &Reference) -> Result<ResolvedImage, RegistryError> {
+        let (top, bytes) = self.top(name)?;
+        let of = |kind: DocumentError| RegistryErrorKind::from(kind).of(name);
+        let mut digest = top.digest.clone();
+        let mut document = document::parse(&bytes, &top.media_type).map_err(of)?;
+        let mut sbom_manifests = Vec::new();
+        for depth in 0.. {
+            let Document::Index(index) = &document else {
+                break;
+            };
+            if depth == MAX_INDEX_DEPTH {
+                let reason = "indexes are nested too deeply".into();
+                return Err(of(DocumentError::Malformed {
+                    what: "index",
+                    reason,
+                }));
+            }
+            let entry = document::choose(index, &self.options.platform).map_err(of)?;
+            let found = document::digest_of(entry, "index").map_err(of)?;
+            sbom_manifests.extend(document::attestations_of(index, &found).cloned());
+            let media_type = entry.media_type().to_string();
+            let bytes = self.document(name, &found, entry.size(), true)?;
+            document = document::parse(&bytes, &media_type).map_err(of)?;
+            digest = found;
+        }
+        let Document::Manifest(manifest) = document else {
+            return Err(of(DocumentError::Ambiguous));
+        };
+        let config_digest = document::digest_of(manifest.config(), "manifest").map_err(of)?;
+        let config_bytes = self.document(name, &config_digest, manifest.config().size(), false)?;
+        let config = document::parse_config(&config_bytes).map_err(of)?;
+        let layers = layers(&manifest, &config).map_err(of)?;
+        let mut sboms = Vec::new();
+        if self.options.sboms {
+            for attestation in &sbom_manifests {
+                sboms.extend(self.sboms(name, attestation)?);
+            }
+        }
+        Ok(ResolvedImage {
+            reference: name.clone(),
+            top,
+            manifest_digest: digest,
+            config_bytes,
+            config,
+            layers,
+            sboms,
+        })
+    }
+
+    /// The document that a name stands for, from the store or a source.
+    fn top(&self, name: &Reference) -> Result<(IndexEntry, Vec<u8>), RegistryError> {
+        let full_name = name.to_string();
+        let of = |kind: RegistryErrorKind| kind.of(name);
+        let pinned: Option<Digest> = match name.digest() {
+            Some(text) => Some(text.parse().map_err(|e| {
+                of(DocumentError::Malformed {
+                    what: "name",
+                    reason: format!("{e}"),
+                }
+                .into())
+            })?),
+            None => None,
+        };
+        let (raw, place) = match self.in_files(name)? {
+            Some((raw, place)) => (raw, Some(place)),
+            None => {
+                let ask_store = !self.options.pull || pinned.is_some();
+                let known = match ask_store {
+                    true => self.known(&full_name, pinned.as_ref()).map_err(of)?,
+                    false => None,
+                };
+                if let Some(known) = known {
+                    return Ok(known);
+                }
+                (self.fetch_top(name)?, None)
+            }
+        };
+        at_most_document(raw.bytes.len() as u64).map_err(|e| of(e.into()))?;
+        let digest = match &pinned {
+            Some(pinned) if !pinned.matches(&raw.bytes) => {
+                let found = Digest::sha256(&raw.bytes);
+                return Err(of(VerifyError::Mismatch {
+                    expected: pinned.clone(),
+                    found,
+                }
+                .into()));
+            }
+            Some(pinned) => pinned.clone(),
+            None => Digest::sha256(&raw.bytes),
+        };
+        if let Some(place) = place {
+            let mut found_in = self.found_in.lock().unwrap_or_else(PoisonError::into_inner);
+            found_in.insert(full_name.clone(), place);
+        }
+        let media_type = match document::parse(&raw.bytes, &raw.media_type) {
+            Ok(parsed) => own_media_type(&parsed),
+            Err(error) => return Err(of(error.into())),
+        };
+        let entry = IndexEntry {
+            media_type,
+            digest,
+            size: raw.bytes.len() as u64,
+        };
+        self.keep(&entry.digest, &raw.bytes).map_err(of)?;
+        self.store
+            .set(&full_name, &entry)
+            .map_err(|e| of(e.into()))?;
+        Ok((entry, raw.bytes))
+    }
+
+    /// What the store knows of a name (or of a pinned digest under whatever name).
+    fn known(
+        &self,
+        full_name: &str,
+        pinned: Option<&Digest>,
+    ) -> Result<Option<(IndexEntry, Vec<u8>)>, RegistryErrorKind> {
+        let mut entry = self.store.find(full_name)?;
+        if let Some(pinned) = pinned {
+            entry = entry.filter(|e| e.digest == *pinned).or_else(|| {
+                Some(IndexEntry {
+                    media_type: String::new(),
+                    digest: pinned.clone(),
+                    size: 0,
+                })
+            });
+        }
+        let Some(entry) = entry else { return Ok(None) };
+        Ok(self.store.read_document(&entry.digest)?.map(|bytes| {
+            let size = bytes.len() as u64;
+            (IndexEntry { size, ..entry }, bytes)
+        }))
+    }
+
+    /// Asks the files that the user named; the place of the one that has the name comes with it.
+    fn in_files(&self, name: &Reference) -> Result<Option<(RawDocument, usize)>, RegistryError> {
+        for (place, file) in self.options.files.iter().enumerate() {
+            if let Some(raw) = file.top(name)? {
+                return Ok(Some((raw, place)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn fetch_top(&self, name: &Reference) -> Result<RawDocument, RegistryError> {
+        let Some(remote) = &self.options.remote else {
+            return Err(RegistryErrorKind::Missing {
+                what: "this image".into(),
+            }
+            .of(name));
+        };
+        let found = remote.top(name)?;
+        found.ok_or_else(|| {
+            RegistryErrorKind::NotFound {
+                place: name.registry().into(),
+            }
+            .of(name)
+        })
+    }
+
+    fn source(&self, name: &Reference) -> Option<&dyn Source> {
+        let found_in = self.found_in.lock().unwrap_or_else(PoisonError::into_inner);
+        match found_in.get(&name.to_string()) {
+            Some(&place) => self.options.files.get(place).map(AsRef::as_ref),
+            None => self.options.remote.as_deref(),
+        }
+    }
+
+    /// A manifest, config or other small blob: verified, and in the store afterwards.
+    fn document(
+        &self,
+        name: &Reference,
+        digest: &Digest,
+        size: u64,
+        is_manifest: bool,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let of = |kind: RegistryErrorKind| kind.of(name);
+        at_most_document(size).map_err(|e| of(e.into()))?;
+        if let Some(bytes) = self.store.read_document(digest).map_err(|e| of(e.into()))? {
+            return Ok(bytes);
+        }
+        let source = self.source(name).ok_or_else(|| {
+            of(RegistryErrorKind::Missing {
+                what: digest.to_string(),
+            })
+        })?;
+        let raw = source.document(name, digest, size, is_manifest)?;
+        let mut verified = Vec::new();
+        VerifyingReader::new(&*raw.bytes, digest.clone(), size)
+            .read_to_end(&mut verified)
+            .map_err(|e| of(verify_error(e)))?;
+        self.keep(digest, &verified).map_err(of)?;
+        Ok(verified)
+    }
+
+    fn keep(&self, digest: &Digest, bytes: &[u8]) -> Result<(), RegistryErrorKind> {
+        let mut blob = self.store.create_blob(digest)?;
+        blob.write(bytes)?;
+        Ok(blob.commit()?)
+    }
+
+    fn sboms(
+        &self,
+        name: &Reference,
+        attestation: &Descriptor,
+    ) -> Result<Vec<SbomDescriptor>, RegistryError> {
+        let of = |kind: DocumentError| RegistryErrorKind::from(kind).of(name);
+        let digest = document::digest_of(attestation, "index").map_err(of)?;
+        let bytes = self.document(name, &digest, attestation.size(), true)?;
+        let Document::Manifest(manifest) = document::parse(&bytes, "").map_err(of)? else {
+            return Ok(Vec::new());
+        };
+        let is_spdx = |layer: &&Descriptor| {
+            document::annotation(layer, "in-toto.io/predicate-type") == Some(SPDX_PREDICATE)
+        };
+        let spdx = manifest.layers().iter().filter(is_spdx);
+        spdx.map(|layer| {
+            let digest = document::digest_of(layer, "manifest").map_err(of)?;
+            Ok(SbomDescriptor {
+                digest,
+                size: layer.size(),
+            })
+        })
+        .collect()
+    }
+
+    /// All bytes of an attached SPDX document.
+    pub fn read_sbom(
+        &self,
+        image: &ResolvedImage,
+        sbom: &SbomDescriptor,
+        limit: u64,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let layer = LayerDescriptor {
+            digest: sbom.digest.clone(),
+            size: sbom.size,
+            media_type: String::new(),
+            diff_id: None,
+        };
+        let of = |kind: RegistryErrorKind| kind.of(&image.reference);
+        if sbom.size > limit {
+            return Err(of(DocumentError::TooLarge {
+                bytes: sbom.size,
+                limit,
+            }
+            .into()));
+        }
+        let mut bytes = Vec::new();
+        let mut blob = self.open_blob(image, &layer)?;
+        blob.read_to_end(&mut bytes)
+            .map_err(|e| of(verify_error(e)))?;
+        Ok(bytes)
+    }
+
+    /// Whether a blob is in the store (its bytes are verified only when it is read).
+    pub fn has_blob(&self, blob: &LayerDescriptor) -> bool {
+        std::fs::metadata(self.store.blob_path(&blob.digest)).is_ok_and(|m| m.len() == blob.size)
+    }
+
+    /// The bytes of a blob, from the store or a source. They are verified while they are read:
+    /// the end of the stream comes only after the last byte proved right, and what came from a
+    /// source is in the store then. Dropped early, it leaves nothing behind.
+    pub fn open_blob(
+        &self,
+        image: &ResolvedImage,
+        blob: &LayerDescriptor,
+    ) -> Result<Box<dyn Read + Send>, RegistryError> {
+        let name = &image.reference;
+        let of = |kind: RegistryErrorKind| kind.of(name);
+        if let Some(file) = self
+            .store
+            .open_blob(&blob.digest, blob.size)
+            .map_err(|e| of(e.into()))?
+        {
+            let (store, digest) = (self.store.clone(), blob.digest.clone());
+            return Ok(Box::new(Healing {
+                inner: file,
+                store,
+                digest,
+            }));
+        }
+        let source = self.source(name).ok_or_else(|| {
+            of(RegistryErrorKind::Missing {
+                what: blob.digest.to_string(),
+            })
+        })?;
+        let bytes = source.blob(name, &blob.digest, blob.size)?;
+        let writer = self
+            .store
+            .create_blob(&blob.digest)
+            .map_err(|e| of(e.into()))?;
+        let verified = VerifyingReader::new(bytes, blob.digest.clone(), blob.size);
+        Ok(Box::new(Keeping {
+            inner: verified,
+            writer: Some(writer),
+        }))
+    }
+}
+
+fn layers(
+    manifest: &ImageManifest,
+    config: &ImageConfiguration,
+) -> Result<Vec<LayerDescriptor>, DocumentError> {
+    let diff_ids = config.rootfs().diff_ids();
+    if diff_ids.len() != manifest.layers().len() {
+        return Err(DocumentError::LayerCount {
+            diff_ids: diff_ids.len(),
+            layers: manifest.layers().len(),
+        });
+    }
+    let pairs = manifest.layers().iter().zip(diff_ids);
+    pairs
+        .map(|(layer, diff_id)| {
+            let digest = document::digest_of(layer, "manifest")?;
+            let media_type = layer.media_type().to_string();
+            let foreign = media_type.contains("foreign") || media_type.contains("nondistributable");
+            if foreign && layer.urls().as_ref().is_some_and(|urls| !urls.is_empty()) {
+                return Err(DocumentError::Foreign {
+                    digest: digest.to_string(),
+                });
+            }
+            let reason = |e| DocumentError::Malformed {
+                what: "config",
+                reason: format!("{e}"),
+            };
+            let diff_id = Some(diff_id.to_string().parse().map_err(reason)?);
+            Ok(LayerDescriptor {
+                digest,
+                size: layer.size(),
+                media_type,
+                diff_id,
+            })
+        })
+        .collect()
+}
+
+fn at_most_document(bytes: u64) -> Result<(), DocumentError> {
+    if bytes > MAX_DOCUMENT_BYTES {
+        return Err(DocumentError::TooLarge {
+            bytes,
+            limit: MAX_DOCUMENT_BYTES,
+        });
+    }
+    Ok(())
+}
+
+fn own_media_type(document: &Document) -> String {
+    let (own, standard) = match document {
+        Document::Index(index) => (index.media_type(), document::MANIFEST_TYPES[0]),
+        Document::Manifest(manifest) => (manifest.media_type(), document::MANIFEST_TYPES[1]),
+    };
+    own.as_ref()
+        .map_or_else(|| standard.to_owned(), ToString::to_string)
+}
+
+fn verify_error(error: io::Error) -> RegistryErrorKind {
+    match error.downcast::<VerifyError>() {
+        Ok(error) => error.into(),
+        Err(error) => error.into(),
+    }
+}
+
+/// Reads a blob of the store; one that proves damaged is taken away, so that the next build
+/// fetches it again.
+struct Healing<R> {
+    inner: R,
+    store: Store,
+    digest: Digest,
+}
+
+impl<R: Read> Read for Healing<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buf).inspect_err(|error| {
+            if error.get_ref().is_some_and(|e| e.is::<VerifyError>()) {
+                // If it can't be removed, the next read fails in the same way.
+                let _ = self.store.remove_blob(&self.digest);
+            }
+        })
+    }
+}
+
+/// Keeps what is read in the store, once all of it is verified.
+struct Keeping<R> {
+    inner: R,
+    writer: Option<BlobWriter>,
+}
+
+impl<R: Read> Read for Keeping<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf).inspect_err(|_| self.writer = None)?;
+        if n > 0 {
+            if let Some(writer) = &mut self.writer {
+                writer.write(&buf[..n]).map_err(io::Error::other)?;
+            }
+        } else if !buf.is_empty()
+            && let Some(writer) = self.writer.take()
+        {
+            writer.commit().map_err(io::Error::other)?;
+        }
+        Ok(n)
+    }
+}

@@ -1,0 +1,324 @@
+//! Images in files that the user names: an OCI layout as a folder or a tar (image-spec,
+//! image-layout.md), or what `docker save` writes.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::document::MANIFEST_TYPES;
+use super::error::{RegistryError, RegistryErrorKind};
+use super::{RawDocument, Source};
+use crate::digest::{Algorithm, Digest};
+use crate::layer::path::clean;
+use crate::reference::Reference;
+use crate::store::{MAX_DOCUMENT_BYTES, NAME_ANNOTATION};
+
+const MAX_INDEX_BYTES: u64 = 64 << 20;
+const MAX_FILES: usize = 100_000;
+/// containerd and docker put the full name here, and only the tag into the standard annotation.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// A file or folder with images.
+#[derive(Debug)]
+pub struct LocalSource {
+    path: PathBuf,
+    container: Container,
+    /// Names as the file has them, parsed where they can be, with what they stand for.
+    names: Vec<(Reference, Top)>,
+    /// Documents that the file holds in another form (`docker save`), by digest.
+    made: HashMap<Digest, Vec<u8>>,
+    /// Blobs of `docker save`, by digest.
+    layers: HashMap<Digest, String>,
+}
+
+#[derive(Clone, Debug)]
+struct Top {
+    media_type: String,
+    digest: Digest,
+    size: u64,
+}
+
+/// How files are found.
+#[derive(Debug)]
+enum Container {
+    Folder,
+    /// Offset and length of each regular file of a tar.
+    Tar(HashMap<String, (u64, u64)>),
+}
+
+impl LocalSource {
+    /// Opens a layout folder, a layout tar or a `docker save` tar, and reads which names it has.
+    pub fn open(path: &Path) -> Result<Self, RegistryError> {
+        let fail = |reason: String| file_error(path, reason);
+        let container = if path.is_dir() {
+            Container::Folder
+        } else {
+            Container::Tar(scan_tar(path).map_err(|e| fail(e.to_string()))?)
+        };
+        let mut source = LocalSource {
+            path: path.to_owned(),
+            container,
+            names: Vec::new(),
+            made: HashMap::new(),
+            layers: HashMap::new(),
+        };
+        // Newer docker writes both; its own list has the full names.
+        if let Some(list) = source
+            .read("manifest.json", MAX_INDEX_BYTES)
+            .map_err(|e| fail(e.to_string()))?
+        {
+            source.read_docker_save(&list).map_err(fail)?;
+        } else if let Some(index) = source
+            .read("index.json", MAX_INDEX_BYTES)
+            .map_err(|e| fail(e.to_string()))?
+        {
+            source.names = layout_names(&index).map_err(fail)?;
+        } else {
+            return Err(fail(
+                "it has neither index.json (OCI layout) nor manifest.json (docker save)".into(),
+            ));
+        }
+        Ok(source)
+    }
+
+    /// All bytes of a file inside; `None` where it is not there.
+    fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some((mut file, size)) = self.open_file(name)? else {
+            return Ok(None);
+        };
+        if size > limit {
+            return Err(io::Error::other(format!(
+                "{name} is longer than {limit} bytes"
+            )));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn open_file(&self, name: &str) -> io::Result<Option<(Box<dyn Read + Send>, u64)>> {
+        match &self.container {
+            Container::Folder => match File::open(self.path.join(name)) {
+                Ok(file) => {
+                    let size = file.metadata()?.len();
+                    Ok(Some((Box::new(file), size)))
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(e) => Err(e),
+            },
+            Container::Tar(files) => {
+                let Some(&(offset, size)) = files.get(name) else {
+                    return Ok(None);
+                };
+                let mut file = File::open(&self.path)?;
+                file.seek(SeekFrom::Start(offset))?;
+                Ok(Some((Box::new(file.take(size)), size)))
+            }
+        }
+    }
+
+    /// Turns `manifest.json` into manifests: `docker save` keeps layers as plain tars and has no
+    /// manifest of its own.
+    fn read_docker_save(&mut self, list: &[u8]) -> Result<(), String> {
+        let list: Vec<Value> =
+            serde_json::from_slice(list).map_err(|e| format!("manifest.json: {e}"))?;
+        for image in &list {
+            let texts = |key| {
+                let values = image
+                    .get(key)
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten();
+                values.filter_map(Value::as_str)
+            };
+            let config_name = image
+                .get("Config")
+                .and_then(Value::as_str)
+                .ok_or("manifest.json: no Config")?;
+            let config = self
+                .read(&clean_name(config_name), MAX_DOCUMENT_BYTES)
+                .map_err(|e| e.to_string())?
+                .ok_or_else(|| format!("{config_name} is missing"))?;
+            let mut layers = Vec::new();
+            for name in texts("Layers") {
+                let (digest, size) = self.digest_file(name).map_err(|e| format!("{name}: {e}"))?;
+                layers.push(json!({
+                    "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                    "digest": digest.to_string(),
+                    "size": size,
+                }));
+                self.layers.insert(digest, name.to_owned());
+            }
+            let config_digest = Digest::sha256(&config);
+            let manifest = json!({
+                "schemaVersion": 2,
+                "mediaType": MANIFEST_TYPES[1],
+                "config": {
+                    "mediaType": "application/vnd.oci.image.config.v1+json",
+                    "digest": config_digest.to_string(),
+                    "size": config.len(),
+                },
+                "layers": layers,
+            });
+            let manifest = serde_json::to_vec(&manifest).map_err(|e| e.to_string())?;
+            let top = Top {
+                media_type: MANIFEST_TYPES[1].into(),
+                digest: Digest::sha256(&manifest),
+                size: manifest.len() as u64,
+            };
+            let names = texts("RepoTags").filter_map(|name| Reference::parse(name).ok());
+            self.names.extend(names.map(|name| (name, top.clone())));
+            self.made.insert(config_digest, config);
+            self.made.insert(top.digest, manifest);
+        }
+        Ok(())
+    }
+
+    fn digest_file(&self, name: &str) -> io::Result<(Digest, u64)> {
+        let (mut file, size) = self
+            .open_file(&clean_name(name))?
+            .ok_or(io::ErrorKind::NotFound)?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let n = file.read(&mut buffer)?;
+            if n == 0 {
+                return Ok((
+                    Digest::from_bytes(Algorithm::Sha256, &hasher.finalize()),
+                    size,
+                ));
+            }
+            hasher.update(&buffer[..n]);
+        }
+    }
+
+    fn open_blob(&self, digest: &Digest) -> io::Result<Option<(Box<dyn Read + Send>, u64)>> {
+        if let Some(bytes) = self.made.get(digest) {
+            return Ok(Some((
+                Box::new(io::Cursor::new(bytes.clone())),
+                bytes.len() as u64,
+            )));
+        }
+        match self.layers.get(digest) {
+            Some(name) => self.open_file(&clean_name(name)),
+            None => self.open_file(&format!("blobs/{}/{}", digest.algorithm(), digest.hex())),
+        }
+    }
+
+    fn missing(&self, name: &Reference, digest: &Digest) -> RegistryError {
+        let place = format!("{} (blob {digest})", self.path.display());
+        RegistryErrorKind::NotFound { place }.of(name)
+    }
+}
+
+impl Source for LocalSource {
+    fn top(&self, name: &Reference) -> Result<Option<RawDocument>, RegistryError> {
+        let Some((_, top)) = self.names.iter().find(|(known, _)| known == name) else {
+            return Ok(None);
+        };
+        let mut raw = self.document(name, &top.digest, top.size, true)?;
+        raw.media_type.clone_from(&top.media_type);
+        Ok(Some(raw))
+    }
+
+    fn document(
+        &self,
+        name: &Reference,
+        digest: &Digest,
+        _size: u64,
+        _is_manifest: bool,
+    ) -> Result<RawDocument, RegistryError> {
+        let fail = |e: io::Error| file_error(&self.path, e.to_string());
+        let (file, _) = self
+            .open_blob(digest)
+            .map_err(fail)?
+            .ok_or_else(|| self.missing(name, digest))?;
+        let mut bytes = Vec::new();
+        file.take(MAX_DOCUMENT_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(fail)?;
+        Ok(RawDocument {
+            media_type: String::new(),
+            bytes,
+        })
+    }
+
+    fn blob(
+        &self,
+        name: &Reference,
+        digest: &Digest,
+        _size: u64,
+    ) -> Result<Box<dyn Read + Send>, RegistryError> {
+        let fail = |e: io::Error| file_error(&self.path, e.to_string());
+        let found = self.open_blob(digest).map_err(fail)?;
+        found
+            .map(|(file, _)| file)
+            .ok_or_else(|| self.missing(name, digest))
+    }
+}
+
+/// Names and descriptors of a layout's `index.json`.
+fn layout_names(index: &[u8]) -> Result<Vec<(Reference, Top)>, String> {
+    let index: Value = serde_json::from_slice(index).map_err(|e| format!("index.json: {e}"))?;
+    let entries = index
+        .get("manifests")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let mut names = Vec::new();
+    for entry in entries {
+        let annotation = |key| entry.get("annotations")?.get(key)?.as_str();
+        let found = [annotation(CONTAINERD_NAME), annotation(NAME_ANNOTATION)];
+        for name in found
+            .into_iter()
+            .flatten()
+            .filter_map(|name| Reference::parse(name).ok())
+        {
+            let top = || {
+                Some(Top {
+                    media_type: entry.get("mediaType")?.as_str()?.to_owned(),
+                    digest: entry.get("digest")?.as_str()?.parse().ok()?,
+                    size: entry.get("size")?.as_u64()?,
+                })
+            };
+            names.push((name, top().ok_or("index.json: an entry is no descriptor")?));
+        }
+    }
+    Ok(names)
+}
+
+/// Where each regular file of a tar is; nothing is unpacked.
+fn scan_tar(path: &Path) -> io::Result<HashMap<String, (u64, u64)>> {
+    let mut archive = tar::Archive::new(File::open(path)?);
+    let mut files = HashMap::new();
+    for entry in archive.entries_with_seek()? {
+        let entry = entry?;
+        if files.len() >= MAX_FILES {
+            return Err(io::Error::other(format!(
+                "it has more than {MAX_FILES} files"
+            )));
+        }
+        if entry.header().entry_type().is_file() {
+            let name = clean_name(&String::from_utf8_lossy(&entry.path_bytes()));
+            files.insert(name, (entry.raw_file_position(), entry.size()));
+        }
+    }
+    Ok(files)
+}
+
+fn clean_name(name: &str) -> String {
+    String::from_utf8_lossy(&clean(name.as_bytes())).into_owned()
+}
+
+fn file_error(path: &Path, reason: String) -> RegistryError {
+    let shown = path.display().to_string();
+    RegistryErrorKind::File {
+        path: shown.clone(),
+        reason,
+    }
+    .of(shown)
+}

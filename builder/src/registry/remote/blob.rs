@@ -1,0 +1,182 @@
+//! A blob as a stream that survives broken connections.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_RANGE;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::super::error::RegistryErrorKind;
+use super::client::{Client, Endpoint, Failure};
+use crate::digest::Digest;
+
+/// Pieces between the network and the reader: some hundred kilobytes at most.
+const QUEUE: usize = 16;
+
+type Piece = Result<Vec<u8>, RegistryErrorKind>;
+
+/// Fetches a blob on the runtime and gives its bytes as a blocking reader. When the reader is
+/// dropped the transfer ends. The bytes are not verified here, so nothing is lost by going on
+/// where a transfer broke: the digest of the whole decides.
+pub(super) fn stream_blob(
+    runtime: &Handle,
+    client: Arc<Client>,
+    endpoints: Vec<Endpoint>,
+    repository: String,
+    digest: Digest,
+    size: u64,
+) -> Box<dyn Read + Send> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    runtime.spawn(async move {
+        let mut transfer = Transfer {
+            client,
+            repository,
+            digest,
+            size,
+            offset: 0,
+            sender,
+        };
+        let last = endpoints.len().saturating_sub(1);
+        for (place, endpoint) in endpoints.iter().enumerate() {
+            match transfer.run(endpoint).await {
+                Ok(()) => break,
+                // The next endpoint goes on where this one failed.
+                Err(_) if place < last => {}
+                Err(kind) => {
+                    // Nobody listens when the reader is gone.
+                    let _ = transfer.sender.send(Err(kind)).await;
+                }
+            }
+        }
+    });
+    Box::new(Pieces {
+        receiver,
+        piece: Vec::new(),
+        position: 0,
+    })
+}
+
+struct Transfer {
+    client: Arc<Client>,
+    repository: String,
+    digest: Digest,
+    size: u64,
+    /// Bytes handed on so far.
+    offset: u64,
+    sender: mpsc::Sender<Piece>,
+}
+
+impl Transfer {
+    /// Hands on the rest of the blob. Attempts are counted anew whenever bytes came.
+    async fn run(&mut self, endpoint: &Endpoint) -> Result<(), RegistryErrorKind> {
+        let mut attempt = 0;
+        while self.offset < self.size {
+            let before = self.offset;
+            let failure = match self.attempt(endpoint).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            attempt = if self.offset > before { 1 } else { attempt + 1 };
+            let wait = match failure.retry_after {
+                Some(wait) if attempt < self.client.options.attempts => wait,
+                _ => return Err(failure.kind),
+            };
+            tokio::time::sleep(wait.max(self.client.backoff(attempt))).await;
+        }
+        Ok(())
+    }
+
+    async fn attempt(&mut self, endpoint: &Endpoint) -> Result<(), Failure> {
+        let mut response = self
+            .client
+            .get_blob(endpoint, &self.repository, &self.digest, self.offset)
+            .await?;
+        let start = match response.status() {
+            StatusCode::PARTIAL_CONTENT => response
+                .headers()
+                .get(CONTENT_RANGE)
+                .and_then(|v| v.to_str().ok())
+                .and_then(range_start)
+                .filter(|start| *start <= self.offset)
+                .ok_or_else(|| {
+                    Failure::fatal(RegistryErrorKind::Protocol {
+                        host: endpoint.host.clone(),
+                        reason: "a partial answer that does not say where it starts".into(),
+                    })
+                })?,
+            // The server does not resume: what is known already is passed over.
+            _ => 0,
+        };
+        let mut skip = self.offset - start;
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|e| self.client.transport_failure(endpoint, &e))?
+        {
+            let known = usize::try_from(skip).map_or(chunk.len(), |s| s.min(chunk.len()));
+            skip -= known as u64;
+            let piece = &chunk[known..];
+            if piece.is_empty() {
+                continue;
+            }
+            self.offset += piece.len() as u64;
+            // One byte too many is handed on, so that the reader's check names the fault.
+            if self.sender.send(Ok(piece.to_vec())).await.is_err() || self.offset > self.size {
+                return Ok(());
+            }
+        }
+        if self.offset < self.size {
+            return Err(Failure {
+                kind: RegistryErrorKind::Unreachable {
+                    host: endpoint.host.clone(),
+                    reason: format!(
+                        "the connection ended after {} of {} bytes of {}",
+                        self.offset, self.size, self.digest
+                    ),
+                    hint: "",
+                },
+                retry_after: Some(std::time::Duration::ZERO),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// `bytes 100-199/200` starts at 100 (RFC 9110, 14.4).
+fn range_start(header: &str) -> Option<u64> {
+    header
+        .strip_prefix("bytes ")?
+        .split('-')
+        .next()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// The reader's end.
+struct Pieces {
+    receiver: mpsc::Receiver<Piece>,
+    piece: Vec<u8>,
+    position: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.position == self.piece.len() {
+            match self.receiver.blocking_recv() {
+                None => return Ok(0),
+                Some(Err(kind)) => return Err(io::Error::other(kind)),
+                Some(Ok(piece)) => {
+                    self.piece = piece;
+                    self.position = 0;
+                }
+            }
+        }
+        let n = buf.len().min(self.piece.len() - self.position);
+        buf[..n].copy_from_slice(&self.piece[self.position..self.position + n]);
+        self.position += n;
+        Ok(n)
+    }
+}
