@@ -11,6 +11,7 @@ pub mod pack;
 pub mod reference;
 pub mod tree;
 pub mod vmdk;
+pub mod yaml;
 
 /// A fuzz target: it panics if something is wrong.
 pub type Target = fn(&[u8]);
@@ -20,12 +21,14 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("compress", compress::compress),
     ("cpio", cpio::cpio),
+    ("image-label", yaml::image_label),
     ("layer", layer::layer),
     ("pack", pack::pack),
     ("pack-index", pack::pack_index),
     ("reference", reference::reference),
     ("tree", tree::tree),
     ("vmdk", vmdk::vmdk),
+    ("yaml", yaml::yaml),
 ];
 
 /// The target of that name.
