@@ -98,6 +98,9 @@ pub(super) fn check(moby: &Moby) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
             .chain(additional_gids.iter().flatten())
             .for_each(&mut id);
     }
+    for (_, _, container) in moby.containers() {
+        check_doubtful(&container.settings, &mut warnings);
+    }
     for file in &moby.files {
         file.uid.iter().chain(&file.gid).for_each(&mut id);
     }
@@ -114,6 +117,29 @@ fn unique<'a>(names: impl Iterator<Item = &'a Text>, what: &str, errors: &mut Ve
                 Diagnostic::new(&name.span, message)
                     .help(format!("the first is at {}; rename one", first.span)),
             );
+        }
+    }
+}
+
+/// What works, but hardly as meant.
+fn check_doubtful(settings: &Settings, warnings: &mut Vec<Diagnostic>) {
+    let mut destinations: HashMap<&str, &Text> = HashMap::new();
+    for bind in settings.binds.iter().flatten() {
+        let Some(destination) = bind.split(':').nth(1) else {
+            continue;
+        };
+        if let Some(first) = destinations.insert(destination, bind) {
+            let message = format!("a second bind to {destination:?}; this one stands");
+            warnings.push(
+                Diagnostic::new(&bind.span, message)
+                    .help(format!("the first is at {}; remove one", first.span)),
+            );
+        }
+    }
+    for variable in settings.env.iter().flatten() {
+        if !variable.contains('=') {
+            let message = format!("the variable {:?} has no value", variable.as_str());
+            warnings.push(Diagnostic::new(&variable.span, message).help("write NAME=value"));
         }
     }
 }

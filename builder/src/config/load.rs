@@ -56,7 +56,11 @@ fn load_file(decoder: &mut Decoder, name: &str, bytes: &[u8]) -> Option<Moby> {
             return None;
         }
     };
-    decoder.moby(&node)
+    let earlier = decoder.errors.len();
+    let moby = decoder.moby(&node);
+    // Keys are read in the schema's order; people read from top to bottom.
+    decoder.errors[earlier..].sort_by_key(|d| d.span.as_ref().map(Span::start));
+    moby
 }
 
 /// Reads the label `org.mobyproject.config` of an image; `image` names it in messages.

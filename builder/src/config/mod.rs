@@ -28,6 +28,8 @@ mod model;
 mod node;
 mod scalar;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use check::{IdError, Ids};
 pub use diagnostic::{ConfigError, Diagnostic};

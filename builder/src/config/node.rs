@@ -21,6 +21,11 @@ const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 500_000;
 /// Most text in nodes, in bytes, likewise counted with aliases.
 const MAX_TEXT_BYTES: usize = 64 << 20;
+/// Longest key, in characters.
+const MAX_KEY_CHARS: usize = 1024;
+/// How far the parser looks for the colon of a key: YAML has 1024, but a key that was accepted must
+/// be found again when it is written out with every character escaped (`\U00012345`).
+const KEY_LOOKAHEAD_CHARS: usize = 16 * MAX_KEY_CHARS;
 
 /// A value at its place.
 #[derive(Debug)]
@@ -102,6 +107,7 @@ pub(super) fn parse(source: &Arc<Source>, text: &str) -> Result<Option<Arc<Node>
     let options = granit_parser::options! {
         flow_nesting_limit: 2 * MAX_DEPTH,
         block_nesting_limit: 2 * MAX_DEPTH,
+        simple_key_max_lookahead: KEY_LOOKAHEAD_CHARS,
     };
     let mut documents = 0;
     for event in Parser::new_from_str_with_options(text, options) {
@@ -111,6 +117,7 @@ pub(super) fn parse(source: &Arc<Source>, text: &str) -> Result<Option<Arc<Node>
                 &Span::new(source, at, at),
                 format!("not YAML: {}", e.info()),
             )
+            .help("check indentation, brackets and quotes here and in the lines above")
         })?;
         let byte = |marker: granit_parser::Marker| marker.byte_offset().unwrap_or(text.len());
         let span = Span::new(source, byte(span.start), byte(span.end));
@@ -195,10 +202,10 @@ impl Builder<'_> {
                     self.add(node);
                     Ok(())
                 }
-                None => Err(Diagnostic::new(
-                    &span,
-                    "this alias lies inside its own anchor",
-                )),
+                None => Err(
+                    Diagnostic::new(&span, "this alias lies inside its own anchor")
+                        .help("write out what is meant"),
+                ),
             },
             _ => Ok(()),
         }
@@ -281,6 +288,7 @@ fn too_deep(span: &Span) -> Diagnostic {
         span,
         format!("more than {MAX_DEPTH} collections inside one another"),
     )
+    .help("LinuxKit's schema needs 7")
 }
 
 /// Turns keys and values in turn into entries, merge keys resolved.
@@ -307,6 +315,10 @@ fn mapping(flat: &[Arc<Node>]) -> Result<Vec<Entry>, Diagnostic> {
                 return Err(Diagnostic::new(&key.span, message).help("put it in quotes"));
             }
         };
+        if text.chars().count() > MAX_KEY_CHARS {
+            let message = format!("a key of more than {MAX_KEY_CHARS} characters");
+            return Err(Diagnostic::new(&key.span, message).help("write a shorter one"));
+        }
         if let Some(first) = places.insert(text.clone(), key.span.clone()) {
             let message = format!("the key {text:?} is here for the second time");
             return Err(Diagnostic::new(&key.span, message).help(format!(
@@ -328,7 +340,8 @@ fn mapping(flat: &[Arc<Node>]) -> Result<Vec<Entry>, Diagnostic> {
         for node in from {
             let Value::Mapping(more) = &node.value else {
                 let message = format!("\"<<\" merges mappings, but this is {}", node.kind());
-                return Err(Diagnostic::new(&node.span, message));
+                return Err(Diagnostic::new(&node.span, message)
+                    .help("name an anchor that stands before a mapping"));
             };
             // The mapping's own keys win over merged ones, and earlier merges over later.
             for entry in more {
@@ -350,7 +363,10 @@ fn scalar(text: &str, plain: bool, tag: Option<&Tag>, span: &Span) -> Result<Val
         };
         return Ok(Value::Scalar { meaning, plain });
     };
-    let wrong = |what: &str| Diagnostic::new(span, format!("{text:?} is not {what}"));
+    let wrong = |what: &str| {
+        Diagnostic::new(span, format!("{text:?} is not {what}, as its tag says"))
+            .help("remove the tag")
+    };
     let tagged = |meaning| Value::Scalar {
         meaning,
         plain: false,

@@ -51,6 +51,11 @@ impl Span {
         &self.source
     }
 
+    /// Offset in the source, in bytes.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
     /// Line, from 1.
     pub fn line(&self) -> usize {
         self.before().matches('\n').count() + 1

@@ -78,7 +78,12 @@ impl Decoder {
             if let Some(text) = self.text(fields.get(key), key)
                 && !text.is_empty()
             {
-                self.error(&text.span, format!("a label cannot set {key:?}"));
+                let message = format!("a label cannot set {key:?}");
+                self.error_help(
+                    &text.span,
+                    message,
+                    "only the YAML can; build the image without",
+                );
             }
         }
         Some(self.settings(&fields))

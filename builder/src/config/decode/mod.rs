@@ -14,6 +14,16 @@ use super::node::{Entry, Node, Value};
 use super::scalar::{Scalar, is_octal, is_old_octal, old_bool};
 use super::source::{Span, Spanned};
 
+// Kinds of values, as messages name them.
+const TEXT: &str = "text";
+const LIST: &str = "a list";
+const MAPPING: &str = "a mapping";
+const BOOLEAN: &str = "true or false";
+const INTEGER: &str = "an integer";
+
+/// More keys than this are not listed in a message.
+const MAX_KEYS_LISTED: usize = 10;
+
 /// Collects what is wrong while values are read; a value that is wrong is `None`.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
@@ -39,10 +49,6 @@ impl<'n> Fields<'n> {
 }
 
 impl Decoder {
-    fn error(&mut self, span: &Span, message: impl Into<String>) {
-        self.errors.push(Diagnostic::new(span, message));
-    }
-
     fn error_help(&mut self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         self.errors.push(Diagnostic::new(span, message).help(help));
     }
@@ -50,28 +56,35 @@ impl Decoder {
     /// The wrong kind of value.
     fn mismatch(&mut self, node: &Node, what: &str, wanted: &str) {
         let message = format!("{what} must be {wanted}, but this is {}", node.kind());
-        let mut error = Diagnostic::new(&node.span, message);
-        error.help = match &node.value {
-            Value::Scalar {
-                meaning: Scalar::Null,
-                ..
-            } => Some("write a value, or remove the key".into()),
-            Value::Scalar {
-                meaning: Scalar::Text(_),
-                ..
-            } => None,
-            Value::Scalar { .. } if wanted == "text" => {
-                Some(format!("put it in quotes: \"{}\"", node.span.text()))
-            }
-            _ => None,
+        let shown = node.span.text();
+        let help = match (&node.value, wanted) {
+            (
+                Value::Scalar {
+                    meaning: Scalar::Null,
+                    ..
+                },
+                _,
+            ) => "write a value, or remove the key".into(),
+            (Value::Scalar { .. }, TEXT) => format!("put it in quotes: \"{shown}\""),
+            (Value::Scalar { .. }, LIST) => format!("put it in brackets: [{shown}]"),
+            (
+                Value::Scalar {
+                    meaning: Scalar::Text(_),
+                    ..
+                },
+                BOOLEAN | INTEGER,
+            ) => "write it without quotes, or another value".into(),
+            (_, LIST) => "start each entry with \"- \"".into(),
+            (_, MAPPING) => "write \"key: value\" lines".into(),
+            _ => format!("write {wanted}"),
         };
-        self.errors.push(error);
+        self.error_help(&node.span, message, help);
     }
 
     /// A mapping with no keys but the known ones. `what` names it in messages.
     fn fields<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Fields<'n>> {
         let Value::Mapping(entries) = &node.value else {
-            self.mismatch(node, what, "a mapping");
+            self.mismatch(node, what, MAPPING);
             return None;
         };
         for entry in entries {
@@ -89,7 +102,8 @@ impl Decoder {
         let message = format!("{what} has no key {:?}", key.as_str());
         let help = match nearest(key, known) {
             Some(near) => format!("did you mean {near:?}?"),
-            None => format!("its keys are {}", known.join(", ")),
+            None if known.len() <= MAX_KEYS_LISTED => format!("its keys are {}", known.join(", ")),
+            None => "remove it; the keys are listed in LinuxKit's docs/yaml.md".into(),
         };
         self.error_help(&key.span, message, help);
     }
@@ -98,7 +112,7 @@ impl Decoder {
         match &node.value {
             Value::Sequence(items) => Some(items),
             _ => {
-                self.mismatch(node, what, "a list");
+                self.mismatch(node, what, LIST);
                 None
             }
         }
@@ -123,7 +137,7 @@ impl Decoder {
                 ..
             } => Some(Spanned::new(text.clone(), node.span.clone())),
             _ => {
-                self.mismatch(node, what, "text");
+                self.mismatch(node, what, TEXT);
                 None
             }
         }
@@ -143,7 +157,7 @@ impl Decoder {
     fn text_map(&mut self, node: Option<&Node>, what: &str) -> Option<BTreeMap<String, Text>> {
         let node = node?;
         let Value::Mapping(entries) = &node.value else {
-            self.mismatch(node, what, "a mapping");
+            self.mismatch(node, what, MAPPING);
             return None;
         };
         let mut map = BTreeMap::new();
@@ -169,12 +183,12 @@ impl Decoder {
             } => {
                 let meant = old_bool(text);
                 if meant.is_none() {
-                    self.mismatch(node, what, "true or false");
+                    self.mismatch(node, what, BOOLEAN);
                 }
                 meant
             }
             _ => {
-                self.mismatch(node, what, "true or false");
+                self.mismatch(node, what, BOOLEAN);
                 None
             }
         }
@@ -193,15 +207,13 @@ impl Decoder {
     {
         let node = node?;
         let Some(n) = whole_number(node) else {
-            self.mismatch(node, what, "an integer");
+            self.mismatch(node, what, INTEGER);
             return None;
         };
         let (low, high) = (*range.start(), *range.end());
         if n < i128::from(low) || n > i128::from(high) {
-            self.error(
-                &node.span,
-                format!("{what} must be {low} to {high}, but this is {n}"),
-            );
+            let message = format!("{what} must be {low} to {high}, but this is {n}");
+            self.error_help(&node.span, message, "write a number in that range");
             return None;
         }
         T::try_from(n).ok()

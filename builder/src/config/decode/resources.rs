@@ -157,10 +157,8 @@ impl Decoder {
         )?;
         let limit = self.u64(f.get("limit"), "\"limit\"").unwrap_or_default();
         let Some(size) = f.get("pageSize") else {
-            self.error(
-                f.span,
-                "an entry of \"hugepageLimits\" needs a \"pageSize\"",
-            );
+            let message = "an entry of \"hugepageLimits\" must have the key \"pageSize\"";
+            self.error_help(f.span, message, "add something like \"pageSize: 2097152\"");
             return None;
         };
         // The YAML schema has bytes; the runtime wants the name of the cgroup's file.

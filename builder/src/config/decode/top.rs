@@ -1,7 +1,7 @@
 //! The sections, and everything in them but containers.
 
 use super::{Decoder, Fields};
-use crate::config::diagnostic::Diagnostic;
+use crate::config::diagnostic::{Diagnostic, nearest};
 use crate::config::model::{File, FileContent, Kernel, Metadata, Moby, Text, Volume, VolumeFormat};
 use crate::config::node::{Node, Value};
 use crate::config::scalar::Scalar;
@@ -96,7 +96,12 @@ impl Decoder {
         match f.get(key) {
             Some(node) => self.text(Some(node), &format!("the {key} of {what}")),
             None => {
-                self.error(f.span, format!("{what} needs a {key:?}"));
+                // A slip of the key itself has been reported already.
+                let slip = f.entries.iter().any(|e| nearest(&e.key, &[key]).is_some());
+                if !slip {
+                    let message = format!("{what} must have the key {key:?}");
+                    self.error_help(f.span, message, format!("add \"{key}: ...\""));
+                }
                 None
             }
         }
@@ -130,13 +135,17 @@ impl Decoder {
             Err(error) if error.problem == ReferenceProblem::Package => {
                 self.error_help(
                     &name.span,
-                    format!("{:?}: \"@pkg:\" is not supported yet", error.name),
+                    format!(
+                        "{:?} is a template of a package: not supported yet",
+                        error.name
+                    ),
                     "write the image's name, as `linuxkit pkg show-tag DIRECTORY` prints it",
                 );
                 None
             }
             Err(error) => {
-                self.error(&name.span, error.to_string());
+                let message = format!("{:?} is not an image name", error.name);
+                self.error_help(&name.span, message, error.problem.to_string());
                 None
             }
         }
@@ -154,10 +163,12 @@ impl Decoder {
             let help = "use lower-case letters, digits, \"_\" and \"-\"";
             self.error_help(&name.span, message, help);
         }
-        let image = self.text(f.get("image"), "the image of a volume");
-        let image = image
-            .filter(|i| !i.is_empty())
-            .and_then(|i| self.reference(i));
+        let image = self
+            .text(f.get("image"), "the image of a volume")
+            .filter(|i| !i.is_empty());
+        // A name that is wrong has been reported already.
+        let named = image.is_some();
+        let image = image.and_then(|i| self.reference(i));
         let format = self.text(f.get("format"), "the format of a volume");
         let format = format.and_then(|format| match format.as_str() {
             "filesystem" => Some(VolumeFormat::Filesystem),
@@ -168,12 +179,9 @@ impl Decoder {
                 None
             }
         });
-        let wants_image = format == Some(VolumeFormat::Oci) && f.get("image").is_none();
-        if wants_image || (format == Some(VolumeFormat::Oci) && image.is_none()) {
-            self.error(
-                f.span,
-                "a volume of format \"oci\" needs an \"image\" to hold",
-            );
+        if format == Some(VolumeFormat::Oci) && image.is_none() && !named {
+            let message = "a volume of format \"oci\" must have an image to hold";
+            self.error_help(f.span, message, "add \"image: ...\", or remove the format");
         }
         Some(Volume {
             name: name?,
