@@ -1,1 +1,189 @@
-//! progress
+//! What a build says while it runs: bars on a terminal, plain lines elsewhere, or JSON events.
+//!
+//! Everything goes to standard error, where it never mixes with an image written to standard
+//! output; JSON events go to standard output unless the image does. Nothing that is said here
+//! reaches an output file.
+
+mod event;
+mod sink;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+pub use event::{Counters, Event, size};
+pub use sink::Style;
+
+use sink::Sink;
+
+/// A handle that every part of a build speaks through; clones speak through the same.
+#[derive(Clone)]
+pub struct Progress {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    sink: Sink,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    layers_packed: AtomicU64,
+    layers_reused: AtomicU64,
+    compressed_bytes: AtomicU64,
+    reused_bytes: AtomicU64,
+    fetched_bytes: AtomicU64,
+}
+
+/// Something that takes a while; it ends when dropped.
+pub struct Task {
+    progress: Progress,
+    name: String,
+    bar: Option<indicatif::ProgressBar>,
+    start: Instant,
+}
+
+impl Progress {
+    /// Speaks in the given style.
+    pub fn new(style: Style) -> Self {
+        Progress {
+            inner: Arc::new(Inner {
+                sink: Sink::new(style),
+                counts: Counts::default(),
+            }),
+        }
+    }
+
+    /// Says nothing: for tests and library use.
+    pub fn silent() -> Self {
+        Progress::new(Style::Quiet)
+    }
+
+    /// A line that a person may want to see.
+    pub fn info(&self, message: impl Into<String>) {
+        self.emit(&Event::Info {
+            message: message.into(),
+        });
+    }
+
+    /// A line for `-v`.
+    pub fn detail(&self, message: impl Into<String>) {
+        self.emit(&Event::Detail {
+            message: message.into(),
+        });
+    }
+
+    /// Something that is accepted but probably not meant.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.emit(&Event::Warning {
+            message: message.into(),
+        });
+    }
+
+    /// An event.
+    pub fn emit(&self, event: &Event) {
+        self.inner.sink.emit(event);
+    }
+
+    /// Starts a task; with `total_bytes` its bar shows how far it is.
+    pub fn task(&self, name: impl Into<String>, total_bytes: Option<u64>) -> Task {
+        let name = name.into();
+        self.emit(&Event::Start { task: name.clone() });
+        let bar = self.inner.sink.bar(&name, total_bytes);
+        Task {
+            progress: self.clone(),
+            name,
+            bar,
+            start: Instant::now(),
+        }
+    }
+
+    /// A layer was compressed into a pack.
+    pub fn layer_packed(&self, digest: &str, compressed_bytes: u64) {
+        self.inner
+            .counts
+            .layers_packed
+            .fetch_add(1, Ordering::Relaxed);
+        self.inner
+            .counts
+            .compressed_bytes
+            .fetch_add(compressed_bytes, Ordering::Relaxed);
+        self.emit(&Event::Layer {
+            digest: digest.into(),
+            reused: false,
+            bytes: compressed_bytes,
+        });
+    }
+
+    /// A layer's pack was there already.
+    pub fn layer_reused(&self, digest: &str, bytes: u64) {
+        self.inner
+            .counts
+            .layers_reused
+            .fetch_add(1, Ordering::Relaxed);
+        self.inner
+            .counts
+            .reused_bytes
+            .fetch_add(bytes, Ordering::Relaxed);
+        self.emit(&Event::Layer {
+            digest: digest.into(),
+            reused: true,
+            bytes,
+        });
+    }
+
+    /// Bytes of files that no layer holds were compressed.
+    pub fn compressed(&self, bytes: u64) {
+        self.inner
+            .counts
+            .compressed_bytes
+            .fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes came from a registry or a file with images.
+    pub fn fetched(&self, bytes: u64) {
+        self.inner
+            .counts
+            .fetched_bytes
+            .fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> Counters {
+        let counts = &self.inner.counts;
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counters {
+            layers_packed: get(&counts.layers_packed),
+            layers_reused: get(&counts.layers_reused),
+            compressed_bytes: get(&counts.compressed_bytes),
+            reused_bytes: get(&counts.reused_bytes),
+            fetched_bytes: get(&counts.fetched_bytes),
+        }
+    }
+}
+
+impl Task {
+    /// So many more bytes are done.
+    pub fn advance(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        let seconds = self.start.elapsed().as_secs_f64();
+        self.progress.emit(&Event::End {
+            task: std::mem::take(&mut self.name),
+            seconds,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! The events of `--json`, one object a line.
+
+use serde::Serialize;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A line for people.
+    Info {
+        /// Text.
+        message: String,
+    },
+    /// A line for people who asked for more.
+    Detail {
+        /// Text.
+        message: String,
+    },
+    /// Something accepted but doubtful.
+    Warning {
+        /// Text.
+        message: String,
+    },
+    /// The end of a run that failed.
+    Error {
+        /// Text.
+        message: String,
+    },
+    /// A task began.
+    Start {
+        /// Its name.
+        task: String,
+    },
+    /// A task ended.
+    End {
+        /// Its name.
+        task: String,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A layer is ready to be used.
+    Layer {
+        /// Digest of its blob.
+        digest: String,
+        /// Whether its pack was there already.
+        reused: bool,
+        /// Bytes of its files, uncompressed.
+        bytes: u64,
+    },
+    /// A file was written.
+    Output {
+        /// Its path.
+        path: String,
+        /// Its length.
+        bytes: u64,
+    },
+    /// The end of a build.
+    Summary {
+        /// What was done.
+        #[serde(flatten)]
+        counters: Counters,
+        /// RAM that the result needs, in bytes; 0 where that is not known.
+        ram_bytes: u64,
+        /// Length of the initrd in bytes; 0 where there is none.
+        initrd_bytes: u64,
+        /// Length of the initrd before compression.
+        unpacked_bytes: u64,
+    },
+}
+
+/// What a build did and what it found done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Layers that were read and compressed.
+    pub layers_packed: u64,
+    /// Layers whose packs were there.
+    pub layers_reused: u64,
+    /// Bytes of files (before compression) that were compressed.
+    pub compressed_bytes: u64,
+    /// Bytes of files whose compressed form was there.
+    pub reused_bytes: u64,
+    /// Bytes of blobs that were fetched.
+    pub fetched_bytes: u64,
+}
+
+impl Event {
+    /// The event as a line for people; `None` for what only programs want.
+    pub fn line(&self) -> Option<String> {
+        match self {
+            Event::Info { message } | Event::Detail { message } => Some(message.clone()),
+            Event::Warning { message } => Some(format!("warning: {message}")),
+            Event::Error { message } => Some(format!("error: {message}")),
+            Event::Output { path, bytes } => Some(format!("wrote {path} ({})", size(*bytes))),
+            Event::Start { task } => Some(task.clone()),
+            Event::End { .. } | Event::Layer { .. } | Event::Summary { .. } => None,
+        }
+    }
+}
+
+/// A length for people: `12.3 MB` (powers of ten, as disks and downloads are measured).
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut unit = 0;
+    let mut value = bytes as f64;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
