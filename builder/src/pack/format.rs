@@ -72,6 +72,11 @@ pub struct Index {
 }
 
 impl Index {
+    /// Bytes of all bodies, uncompressed.
+    pub fn body_bytes(&self) -> u64 {
+        self.bodies.iter().map(|b| b.info.bytes).sum()
+    }
+
     /// The index as it stands in the file.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::default();

@@ -21,6 +21,11 @@ impl PackStore {
         }
     }
 
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where the pack of `key` is or would be.
     pub fn path(&self, key: &PackKey) -> PathBuf {
         self.dir.join(key.file_name())

@@ -287,7 +287,7 @@ impl Images {
     }
 
     /// A manifest, config or other small blob: verified, and in the store afterwards.
-    fn document(
+    pub fn document(
         &self,
         name: &Reference,
         digest: &Digest,

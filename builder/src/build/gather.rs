@@ -1,0 +1,264 @@
+//! Every layer that a build needs, as a pack.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Context;
+use crate::assemble::PackedLayer;
+use crate::digest::VerifyError;
+use crate::layer::LayerErrorKind;
+use crate::pack::{MakeError, MakeOptions, Pack, PackError, PackKey, PackSet, PackStore, make};
+use crate::progress::Task;
+use crate::registry::{LayerDescriptor, RegistryError, ResolvedImage};
+
+/// Layers that are read at once: enough to hide the network and to keep the workers busy.
+const LAYERS_AT_ONCE: usize = 4;
+
+/// An image whose layers are needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Index of the image.
+    pub image: usize,
+    /// Name of the tar in it that is to be opened (`kernel.tar`).
+    pub nested: Option<Vec<u8>>,
+}
+
+/// A layer could not be made a pack.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// The blob can't be had.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The layer is bad.
+    #[error("{image}: layer {digest}: {source}")]
+    Layer {
+        /// The image.
+        image: String,
+        /// The layer.
+        digest: String,
+        /// What is wrong.
+        source: Box<MakeError>,
+    },
+    /// A pack can't be read or taken away.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+}
+
+/// All packs of a build.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// The packs.
+    pub packs: PackSet,
+    layers: Vec<(Wanted, Vec<PackedLayer>)>,
+}
+
+impl Gathered {
+    /// The layers of a wanted image, lowest first.
+    pub fn layers(&self, wanted: &Wanted) -> &[PackedLayer] {
+        self.layers
+            .iter()
+            .find(|(w, _)| w == wanted)
+            .map_or(&[], |(_, layers)| layers)
+    }
+}
+
+/// One pack to have.
+struct Job<'a> {
+    key: PackKey,
+    image: &'a ResolvedImage,
+    layer: &'a LayerDescriptor,
+}
+
+/// Finds or makes the packs of all wanted images. The largest layers are read first, several at a
+/// time; which comes when leaves no trace in the result.
+pub fn gather(
+    wanted: &[Wanted],
+    images: &[ResolvedImage],
+    store: &PackStore,
+    context: &Context<'_>,
+) -> Result<Gathered, GatherError> {
+    let mut jobs: Vec<Job<'_>> = Vec::new();
+    let mut places: HashMap<PackKey, usize> = HashMap::new();
+    let mut layers_of: Vec<(Wanted, Vec<(usize, String)>)> = Vec::new();
+    for want in wanted {
+        let image = &images[want.image];
+        let mut layers = Vec::new();
+        for layer in &image.layers {
+            let key = PackKey {
+                layer: layer.digest.clone(),
+                compression: context.compression,
+                nested: want.nested.clone(),
+            };
+            let place = *places.entry(key.clone()).or_insert_with(|| {
+                jobs.push(Job { key, image, layer });
+                jobs.len() - 1
+            });
+            layers.push((place, layer.digest.to_string()));
+        }
+        layers_of.push((want.clone(), layers));
+    }
+    let packs = run(&jobs, store, context)?;
+    let mut set = PackSet::default();
+    let places: Vec<u32> = packs.into_iter().map(|pack| set.add(pack)).collect();
+    let layers = layers_of.into_iter().map(|(want, layers)| {
+        let packed = |(place, digest)| PackedLayer {
+            pack: places[place],
+            digest,
+        };
+        (want, layers.into_iter().map(packed).collect())
+    });
+    Ok(Gathered {
+        layers: layers.collect(),
+        packs: set,
+    })
+}
+
+/// The packs of all jobs, in their order.
+fn run(
+    jobs: &[Job<'_>],
+    store: &PackStore,
+    context: &Context<'_>,
+) -> Result<Vec<Pack>, GatherError> {
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    order.sort_by_key(|&job| std::cmp::Reverse(jobs[job].layer.size));
+    let next = AtomicUsize::new(0);
+    let slots: Vec<Mutex<Option<Result<Pack, GatherError>>>> =
+        jobs.iter().map(|_| Mutex::new(None)).collect();
+    let failed = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..LAYERS_AT_ONCE.min(jobs.len()) {
+            scope.spawn(|| {
+                while failed.load(Ordering::Relaxed) == 0 {
+                    let Some(&job) = order.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                        break;
+                    };
+                    let result = find_or_make(&jobs[job], store, context);
+                    failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
+                    *slots[job].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                }
+            });
+        }
+    });
+    let mut results: Vec<_> = slots
+        .into_iter()
+        .map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .collect();
+    // A layer that was not begun is missing because another one failed: report that one.
+    let error = results.iter().position(|r| matches!(r, Some(Err(_))));
+    if let Some(Some(Err(error))) = error.map(|place| results.swap_remove(place)) {
+        return Err(error);
+    }
+    let unfinished = || io::Error::other("a layer was not read");
+    results
+        .into_iter()
+        .map(|result| match result {
+            Some(result) => result,
+            None => Err(PackError::Read {
+                path: store.dir().to_owned(),
+                source: unfinished(),
+            }
+            .into()),
+        })
+        .collect()
+}
+
+fn find_or_make(
+    job: &Job<'_>,
+    store: &PackStore,
+    context: &Context<'_>,
+) -> Result<Pack, GatherError> {
+    let digest = job.layer.digest.to_string();
+    match Pack::open(store, &job.key) {
+        Ok(Some(pack)) => {
+            context
+                .progress
+                .layer_reused(&digest, pack.index().body_bytes());
+            return Ok(pack);
+        }
+        Ok(None) => {}
+        Err(error @ PackError::Damaged { .. }) => {
+            context.progress.warn(format!("{error}; making it anew"));
+            store.remove(&job.key).map_err(|source| PackError::Read {
+                path: store.path(&job.key),
+                source,
+            })?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let pack = match make_pack(job, store, context) {
+        // The store took the damaged blob away when it noticed; a source may have a good one.
+        Err(GatherError::Layer { source, .. }) if is_damaged_blob(&source) => {
+            context.progress.warn(format!(
+                "the blob {digest} in the store is damaged; fetching it again"
+            ));
+            make_pack(job, store, context)?
+        }
+        made => made?,
+    };
+    context
+        .progress
+        .layer_packed(&digest, pack.index().body_bytes());
+    Ok(pack)
+}
+
+fn make_pack(job: &Job<'_>, store: &PackStore, context: &Context<'_>) -> Result<Pack, GatherError> {
+    let fetched = !context.images.has_blob(job.layer);
+    let blob = context.images.open_blob(job.image, job.layer)?;
+    let digest = job.layer.digest.to_string();
+    let short = &digest[..digest.len().min(19)];
+    let task = context.progress.task(
+        format!("{} {short}", job.image.reference),
+        Some(job.layer.size),
+    );
+    let options = MakeOptions {
+        key: job.key.clone(),
+        diff_id: job.layer.diff_id.as_ref().and_then(|d| d.sha256_bytes()),
+        limits: context.limits.clone(),
+    };
+    let made = make(
+        Watched {
+            inner: blob,
+            task: &task,
+        },
+        &options,
+        store,
+        context.workers,
+    );
+    let pack = made.map_err(|source| GatherError::Layer {
+        image: job.image.reference.to_string(),
+        digest,
+        source: Box::new(source),
+    })?;
+    if fetched {
+        context.progress.fetched(job.layer.size);
+    }
+    Ok(pack)
+}
+
+/// Whether a layer failed because its blob's bytes are not those of its digest.
+fn is_damaged_blob(error: &MakeError) -> bool {
+    let MakeError::Layer(layer) = error else {
+        return false;
+    };
+    let LayerErrorKind::Read(error) = &layer.kind else {
+        return false;
+    };
+    error.get_ref().is_some_and(|e| e.is::<VerifyError>())
+}
+
+/// Shows how far a blob is read.
+struct Watched<'t, R> {
+    inner: R,
+    task: &'t Task,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.task.advance(n as u64);
+        Ok(n)
+    }
+}

@@ -1,0 +1,140 @@
+//! From a checked configuration to an [`Image`]: names are resolved, layers become packs, sections
+//! become one tree.
+
+mod gather;
+mod sections;
+mod volume;
+
+use std::path::Path;
+
+use formats::compress::Compression;
+
+pub use gather::{GatherError, Gathered, Wanted, gather};
+
+use crate::assemble::{AssembleError, Image};
+use crate::config::{Ids, Moby};
+use crate::layer::Limits;
+use crate::pack::{PackError, PackStore, Workers};
+use crate::progress::Progress;
+use crate::reference::Reference;
+use crate::registry::{Images, RegistryError, ResolvedImage};
+use crate::runtime::{ImageConfig, RuntimeError, bundles};
+
+/// What a build needs besides the configuration.
+pub struct Context<'a> {
+    /// Where images come from.
+    pub images: &'a Images,
+    /// Threads that compress.
+    pub workers: &'a Workers,
+    /// How bodies are packed: that of the initrd to be written.
+    pub compression: Compression,
+    /// Bounds on layers.
+    pub limits: Limits,
+    /// What is said meanwhile.
+    pub progress: &'a Progress,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// An image can't be had.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A layer can't be used.
+    #[error(transparent)]
+    Gather(#[from] GatherError),
+    /// A container can't be described.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The sections do not fit together.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// A pack can't be read.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A file named by `files:` can't be read.
+    #[error("{place}: can't read {path}: {source}")]
+    Source {
+        /// The place in the YAML.
+        place: String,
+        /// The file on this machine.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Something in the configuration that shows only now.
+    #[error("{place}: {message}")]
+    Config {
+        /// The place in the YAML.
+        place: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// A resolved configuration: its images in the order of [`Moby::images`], each name once.
+pub struct Resolved {
+    names: Vec<Reference>,
+    /// Parallel to the names.
+    pub images: Vec<ResolvedImage>,
+}
+
+impl Resolved {
+    /// What a name of the configuration stands for.
+    pub fn get(&self, name: &Reference) -> Option<&ResolvedImage> {
+        self.place(name).map(|place| &self.images[place])
+    }
+
+    fn place(&self, name: &Reference) -> Option<usize> {
+        self.names.iter().position(|n| n == name)
+    }
+}
+
+/// Finds out what every image name of a configuration stands for.
+pub fn resolve(moby: &Moby, context: &Context<'_>) -> Result<Resolved, BuildError> {
+    let mut names: Vec<Reference> = Vec::new();
+    for image in moby.images() {
+        if !names.contains(&image.value) {
+            names.push(image.value.clone());
+        }
+    }
+    let _task = context
+        .progress
+        .task(format!("resolving {} images", names.len()), None);
+    let images = context.images.resolve(&names)?;
+    Ok(Resolved { names, images })
+}
+
+/// Builds the image of a configuration. `home` is what `~/` in `files:` stands for.
+pub fn build(
+    moby: &Moby,
+    resolved: &Resolved,
+    context: &Context<'_>,
+    home: Option<&Path>,
+) -> Result<Image, BuildError> {
+    // What a label gets wrong is said before anything large is fetched.
+    let bundles = bundles(moby, |name| {
+        let image = resolved.get(name);
+        Ok::<_, RuntimeError>(
+            image
+                .map(|i| ImageConfig::from(&i.config))
+                .unwrap_or_default(),
+        )
+    })?;
+    let wanted = sections::wanted(moby, resolved);
+    let store = PackStore::new(context.images.store().dir());
+    let gathered = {
+        let _task = context.progress.task("reading layers", None);
+        gather(&wanted, &resolved.images, &store, context)?
+    };
+    let _task = context.progress.task("assembling", None);
+    sections::assemble(
+        moby,
+        resolved,
+        &bundles,
+        &Ids::new(moby),
+        gathered,
+        context,
+        home,
+    )
+}
