@@ -144,35 +144,14 @@ fn check_doubtful(settings: &Settings, warnings: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A path can be written twice, but not as a file and a directory.
+/// A path can be written twice, but not as a file and a directory, nor lie below a file.
 fn check_files(files: &[File], errors: &mut Vec<Diagnostic>, warnings: &mut Vec<Diagnostic>) {
     let mut entries: HashMap<String, &File> = HashMap::new();
-    let mut parents: HashMap<String, &File> = HashMap::new();
+    let mut plain: HashMap<String, &File> = HashMap::new();
     for file in files {
         let path = file.image_path();
-        for (slash, _) in path.match_indices('/') {
-            let parent = &path[..slash];
-            match entries.get(parent) {
-                Some(other) if is_plain(other) => {
-                    let message = format!("{path:?} lies below {parent:?}, which is a file");
-                    errors.push(
-                        Diagnostic::new(&file.path.span, message)
-                            .help(format!("the file is at {}", other.path.span)),
-                    );
-                }
-                _ => {
-                    parents.entry(parent.to_owned()).or_insert(file);
-                }
-            }
-        }
-        if is_plain(file)
-            && let Some(below) = parents.get(&path)
-        {
-            let message = format!("{path:?} is a file, but there are files below it");
-            errors.push(
-                Diagnostic::new(&file.path.span, message)
-                    .help(format!("one of them is at {}", below.path.span)),
-            );
+        if is_plain(file) {
+            plain.entry(path.clone()).or_insert(file);
         }
         if let Some(first) = entries.insert(path.clone(), file) {
             let is_directory = |f: &File| matches!(f.content, FileContent::Directory);
@@ -184,6 +163,17 @@ fn check_files(files: &[File], errors: &mut Vec<Diagnostic>, warnings: &mut Vec<
                 let message = format!("{path:?} is both a directory and none");
                 errors.push(Diagnostic::new(&file.path.span, message).help(help));
             }
+        }
+    }
+    for file in files {
+        let path = file.image_path();
+        let parents = path.match_indices('/').map(|(slash, _)| &path[..slash]);
+        if let Some((parent, other)) = parents.filter_map(|p| plain.get_key_value(p)).next() {
+            let message = format!("{path:?} lies below {parent:?}, which is a file");
+            errors.push(
+                Diagnostic::new(&file.path.span, message)
+                    .help(format!("the file is at {}", other.path.span)),
+            );
         }
     }
 }

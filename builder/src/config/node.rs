@@ -17,8 +17,8 @@ use super::source::{Source, Span, Spanned};
 pub(super) const MAX_BYTES: usize = 16 << 20;
 /// Most collections inside one another. LinuxKit's schema needs 7.
 const MAX_DEPTH: usize = 32;
-/// Most nodes, counting an anchor's nodes again for each alias.
-const MAX_NODES: usize = 500_000;
+/// Most nodes, counting an anchor's nodes again for each alias. Large configurations have 2000.
+const MAX_NODES: usize = 100_000;
 /// Most text in nodes, in bytes, likewise counted with aliases.
 const MAX_TEXT_BYTES: usize = 64 << 20;
 /// Longest key, in characters.
@@ -108,6 +108,9 @@ pub(super) fn parse(source: &Arc<Source>, text: &str) -> Result<Option<Arc<Node>
         flow_nesting_limit: 2 * MAX_DEPTH,
         block_nesting_limit: 2 * MAX_DEPTH,
         simple_key_max_lookahead: KEY_LOOKAHEAD_CHARS,
+        // As LinuxKit's reader has it, and unlike the specification: the bytes of a file in
+        // "contents: |" at the end of the YAML are the same.
+        block_scalar_eof_without_line_feed: true,
     };
     let mut documents = 0;
     for event in Parser::new_from_str_with_options(text, options) {

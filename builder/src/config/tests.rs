@@ -194,6 +194,19 @@ fn what_is_too_deep_or_too_large_is_refused() {
 }
 
 #[test]
+fn a_literal_at_the_end_of_the_file_has_the_line_breaks_that_are_there() {
+    for end in ["", "\n"] {
+        let moby = read(&format!(
+            "files:\n  - path: a\n    contents: |\n      x{end}"
+        ));
+        let FileContent::Inline(bytes) = &moby.files[0].content else {
+            panic!("not inline")
+        };
+        assert_eq!(bytes, format!("x{end}").as_bytes());
+    }
+}
+
+#[test]
 fn long_keys_survive_being_written_out() {
     for (character, written) in [("k", "k"), ("\u{1}", "\\x01"), ("\u{feff}", "\\uFEFF")] {
         let key = written.repeat(1024);
@@ -309,6 +322,41 @@ fn files_that_cannot_be_where_they_are_said_to_be() {
     assert_eq!(moby.files[0].image_path(), "a/b/c");
     // What may not be there cannot stand in the way.
     read("files:\n  - {path: a, source: s, optional: true}\n  - {path: a/b, contents: x}\n");
+}
+
+#[test]
+fn hostile_files_cost_little() {
+    let deep = format!("files:\n  - {{path: {}, contents: x}}\n", "a/".repeat(300));
+    assert!(error(&deep).contains("too long or too deep"));
+    let unknown: String = (0..40_000)
+        .map(|i| format!("capabilitie{i}: x\n"))
+        .collect();
+    assert!(error(&unknown).ends_with("and 80 more"));
+}
+
+#[test]
+fn labels_are_json_as_tools_write_it() {
+    let settings = label(
+        "x",
+        "{\n\t\"hostname\": \"\\u00e9\\ud83d\\ude00\\/\",\n\t\"env\": [\"A=<b>\"],\r\n\"uid\":5}",
+    )
+    .unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(settings.hostname.unwrap().as_str(), "é😀/");
+    for wrong in [
+        "null",
+        "[]",
+        "hello",
+        "{\"name\": \"x\"}",
+        "{\"a\":1,\"a\":2}",
+        "{",
+        "{}{}",
+    ] {
+        let text = label("x", wrong).expect_err(wrong).to_string();
+        assert!(
+            text.starts_with("label org.mobyproject.config of x:1:"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

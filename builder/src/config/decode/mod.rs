@@ -21,6 +21,8 @@ const MAPPING: &str = "a mapping";
 const BOOLEAN: &str = "true or false";
 const INTEGER: &str = "an integer";
 
+/// Errors beyond these are dropped, so that hostile input cannot make them cost much.
+const MAX_ERRORS: usize = 100;
 /// More keys than this are not listed in a message.
 const MAX_KEYS_LISTED: usize = 10;
 
@@ -50,7 +52,13 @@ impl<'n> Fields<'n> {
 
 impl Decoder {
     fn error_help(&mut self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
-        self.errors.push(Diagnostic::new(span, message).help(help));
+        if !self.is_full() {
+            self.errors.push(Diagnostic::new(span, message).help(help));
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.errors.len() >= MAX_ERRORS
     }
 
     /// The wrong kind of value.
@@ -88,7 +96,7 @@ impl Decoder {
             return None;
         };
         for entry in entries {
-            if !known.contains(&entry.key.as_str()) {
+            if !self.is_full() && !known.contains(&entry.key.as_str()) {
                 self.unknown(&entry.key, what, known);
             }
         }

@@ -13,6 +13,11 @@ const MODE_BITS: u32 = 0o7777;
 /// Bits of a mode that say what kind of file it is, as in `st_mode` (and in git's modes).
 const TYPE_BITS: u32 = 0o170_000;
 
+/// Longest path that Linux takes (`PATH_MAX`, less the NUL), in bytes.
+const MAX_PATH_BYTES: usize = 4095;
+/// Most slashes in a path; no real one has nearly as many.
+const MAX_PATH_DEPTH: usize = 255;
+
 impl Decoder {
     /// A whole file.
     pub(in crate::config) fn moby(&mut self, node: &Node) -> Option<Moby> {
@@ -261,12 +266,15 @@ impl Decoder {
             "has \"..\" in it"
         } else if path.contains('\0') {
             "has a NUL in it"
+        } else if path.len() > MAX_PATH_BYTES || path.matches('/').count() > MAX_PATH_DEPTH {
+            "is too long or too deep"
         } else if path.split('/').all(|part| matches!(part, "" | ".")) {
             "is the root itself"
         } else {
             return;
         };
-        let message = format!("the path of a file {problem}: {:?}", path.as_str());
+        let shown: String = path.chars().take(100).collect();
+        let message = format!("the path of a file {problem}: {shown:?}");
         self.error_help(
             &path.span,
             message,
