@@ -6,7 +6,7 @@ use std::path::Path;
 use lkbuild::digest::Digest;
 use lkbuild::layer::Limits;
 use lkbuild::pack::{MakeOptions, PackKey, PackStore, Workers, make};
-use testdata::{Compression, Dialect, Layer, Prng, SparseFormat};
+use testdata::{Compression, Dialect, Image, Layer, Layout, Prng, SparseFormat};
 
 fn layers() -> Vec<(&'static str, Layer)> {
     let long = "directory/".repeat(11) + "file";
@@ -126,6 +126,21 @@ fn main() {
         let tar = layer.tar();
         if let Ok(pack) = make(tar.as_slice(), &options, &store, &workers) {
             write("pack-index", name, &pack.index().encode());
+        }
+    }
+    let image = Image::new()
+        .layer(&Layer::new())
+        .layer_as(&Layer::new(), Compression::Zstd)
+        .platforms(["linux/amd64", "linux/arm64/v8"])
+        .sbom(serde_json::json!({}));
+    for (kind, image) in [
+        ("oci", image.clone()),
+        ("docker", image.docker_media_types()),
+    ] {
+        for (hex, bytes) in &Layout::new().image("x", &image).blobs {
+            if bytes.starts_with(b"{") {
+                write("document", &format!("{kind}-{}", &hex[7..15]), bytes);
+            }
         }
     }
     let digest = Digest::sha256(b"");

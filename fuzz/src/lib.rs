@@ -6,6 +6,7 @@
 
 pub mod compress;
 pub mod cpio;
+pub mod document;
 pub mod layer;
 pub mod pack;
 pub mod reference;
@@ -21,6 +22,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("compress", compress::compress),
     ("cpio", cpio::cpio),
+    ("document", document::document),
     ("image-label", yaml::image_label),
     ("layer", layer::layer),
     ("pack", pack::pack),
