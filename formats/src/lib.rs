@@ -8,7 +8,10 @@ mod blocks;
 pub mod compress;
 pub mod cpio;
 pub mod payload;
+pub mod qcow2;
+pub mod raw;
 pub mod tarball;
+pub mod vhd;
 pub mod vmdk;
 
 #[cfg(test)]

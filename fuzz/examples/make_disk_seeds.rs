@@ -5,31 +5,63 @@ use std::io::Cursor;
 use std::path::Path;
 
 use formats::payload::Extents;
+use formats::qcow2::write_qcow2;
+use formats::vhd::{write_dynamic, write_fixed};
 use formats::vmdk::{DiskId, Options, write_monolithic_sparse, write_stream_optimized};
-use lkbuild_fuzz::vmdk::{DATA_AT, HEAD_BYTES};
+use lkbuild_fuzz::disk_image::parts;
 
 fn main() {
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
-    let write = |target: &str, name: &str, bytes: &[u8]| {
-        let folder = seeds.join(target);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(name), bytes).unwrap();
-    };
     let mut disk = Extents::new(1 << 20);
     disk.place(0, b"boot sector".to_vec()).unwrap();
-    disk.place(700_000, vec![7; 3000]).unwrap();
+    disk.place(700_000, (0..=255).cycle().take(3000).collect::<Vec<u8>>())
+        .unwrap();
 
     let options = Options::new(DiskId([1; 16]), "d.vmdk");
-    let mut stream = Vec::new();
-    write_stream_optimized(&mut stream, &disk, &options).unwrap();
-    let mut sparse = Cursor::new(Vec::new());
-    write_monolithic_sparse(&mut sparse, &disk, &options).unwrap();
-    // Most of a stored grain is the same byte: its start does for a seed.
-    let mut sparse = sparse.into_inner();
-    sparse.truncate(usize::try_from(DATA_AT).unwrap() + 4096);
-    for (name, image) in [("stream", stream), ("sparse", sparse)] {
-        let data = usize::try_from(DATA_AT).unwrap();
-        let parts = [&image[..HEAD_BYTES], &image[data..]].concat();
-        write("vmdk", name, &parts);
+    let in_memory = |write: &dyn Fn(&mut Cursor<Vec<u8>>)| {
+        let mut out = Cursor::new(Vec::new());
+        write(&mut out);
+        out.into_inner()
+    };
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    for (target, name, image) in [
+        (
+            "vmdk",
+            "stream",
+            in_memory(&|out| {
+                write_stream_optimized(out, &disk, &options).unwrap();
+            }),
+        ),
+        (
+            "vmdk",
+            "sparse",
+            in_memory(&|out| {
+                write_monolithic_sparse(out, &disk, &options).unwrap();
+            }),
+        ),
+        (
+            "qcow2",
+            "compressed",
+            in_memory(&|out| {
+                write_qcow2(out, &disk).unwrap();
+            }),
+        ),
+        (
+            "vhd",
+            "fixed",
+            in_memory(&|out| {
+                write_fixed(out, &disk, [1; 16]).unwrap();
+            }),
+        ),
+        (
+            "vhd",
+            "dynamic",
+            in_memory(&|out| {
+                write_dynamic(out, &disk, [1; 16]).unwrap();
+            }),
+        ),
+    ] {
+        let folder = seeds.join(target);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), parts(&image)).unwrap();
     }
 }
