@@ -81,3 +81,31 @@ pub fn vhd(data: &[u8]) {
         read(&disk);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_disks() {
+        let seed = |name: &str| {
+            let path = format!("{}/seeds/{name}", env!("CARGO_MANIFEST_DIR"));
+            file(&std::fs::read(path).unwrap())
+        };
+        let mut boot = [0; 11];
+        for name in ["vmdk/stream", "vmdk/sparse"] {
+            let disk = SparseReader::open(seed(name)).unwrap();
+            disk.read_exact_at(0, &mut boot).unwrap();
+            assert_eq!(&boot, b"boot sector", "{name}");
+        }
+        for name in ["vhd/fixed", "vhd/dynamic"] {
+            let disk = VhdReader::open(seed(name)).unwrap();
+            disk.read_exact_at(0, &mut boot).unwrap();
+            assert_eq!(&boot, b"boot sector", "{name}");
+        }
+        let disk = Qcow2Reader::open(seed("qcow2/compressed")).unwrap();
+        disk.read_exact_at(0, &mut boot).unwrap();
+        assert_eq!(&boot, b"boot sector");
+    }
+}

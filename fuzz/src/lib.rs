@@ -6,12 +6,12 @@
 
 pub mod compress;
 pub mod cpio;
+pub mod disk_image;
 pub mod document;
 pub mod layer;
 pub mod pack;
 pub mod reference;
 pub mod tree;
-pub mod vmdk;
 pub mod yaml;
 
 /// A fuzz target: it panics if something is wrong.
@@ -27,9 +27,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("layer", layer::layer),
     ("pack", pack::pack),
     ("pack-index", pack::pack_index),
+    ("qcow2", disk_image::qcow2),
     ("reference", reference::reference),
     ("tree", tree::tree),
-    ("vmdk", vmdk::vmdk),
+    ("vhd", disk_image::vhd),
+    ("vmdk", disk_image::vmdk),
     ("yaml", yaml::yaml),
 ];
 
