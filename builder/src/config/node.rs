@@ -301,22 +301,13 @@ fn mapping(flat: &[Arc<Node>]) -> Result<Vec<Entry>, Diagnostic> {
     let mut merges: Vec<&Arc<Node>> = Vec::new();
     for pair in flat.chunks_exact(2) {
         let (key, value) = (&pair[0], &pair[1]);
-        let text = match &key.value {
-            Value::Scalar {
-                meaning: Scalar::Text(text),
-                plain: true,
-            } if text == "<<" => {
-                merges.push(value);
-                continue;
-            }
-            Value::Scalar {
-                meaning: Scalar::Text(text),
-                ..
-            } => text,
-            _ => {
-                let message = format!("a key must be text, but this is {}", key.kind());
-                return Err(Diagnostic::new(&key.span, message).help("put it in quotes"));
-            }
+        let Value::Scalar {
+            meaning: Scalar::Text(text),
+            plain,
+        } = &key.value
+        else {
+            let message = format!("a key must be text, but this is {}", key.kind());
+            return Err(Diagnostic::new(&key.span, message).help("put it in quotes"));
         };
         if text.chars().count() > MAX_KEY_CHARS {
             let message = format!("a key of more than {MAX_KEY_CHARS} characters");
@@ -329,10 +320,14 @@ fn mapping(flat: &[Arc<Node>]) -> Result<Vec<Entry>, Diagnostic> {
                 first.line()
             )));
         }
-        entries.push(Entry {
-            key: Spanned::new(text.clone(), key.span.clone()),
-            value: Arc::clone(value),
-        });
+        if *plain && text == "<<" {
+            merges.push(value);
+        } else {
+            entries.push(Entry {
+                key: Spanned::new(text.clone(), key.span.clone()),
+                value: Arc::clone(value),
+            });
+        }
     }
     let mut known: HashSet<String> = places.into_keys().collect();
     for merge in merges {

@@ -146,6 +146,11 @@ fn anchors_and_merge_keys() {
     );
     assert!(error("services: &a [*a]\n").contains("inside its own anchor"));
     assert!(error("services: [{<<: 1}]\n").contains("\"<<\" merges mappings"));
+    let twice = error("a: &a {}\nb: {<<: *a, <<: *a}\n");
+    assert!(
+        twice.contains("the key \"<<\" is here for the second time"),
+        "{twice}"
+    );
     assert!(error("services: *none\n").starts_with("t.yml:1:11: not YAML"));
 }
 

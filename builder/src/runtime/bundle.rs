@@ -6,7 +6,7 @@ use super::mounts::OciMount;
 use super::settings::Layered;
 use super::spec::{config_json, runtime_json};
 use super::{ImageConfig, RuntimeError};
-use crate::config::{Container, Ids, Moby, Section, Settings, Volume, label};
+use crate::config::{Container, Diagnostic, Ids, Moby, Section, Settings, Volume, label};
 use crate::reference::Reference;
 
 /// What stands in the directory of one container. All paths are relative to the image's root,
@@ -83,7 +83,10 @@ pub fn bundle(
         Settings::default()
     } else {
         label(&reference.to_string(), &image.label).map_err(|source| RuntimeError::Label {
-            image: reference.to_string(),
+            diagnostic: Box::new(
+                Diagnostic::new(&container.image.span, "the label of this image is wrong")
+                    .help("build the image with a label that is right, or use another"),
+            ),
             source,
         })?
     };
@@ -95,6 +98,7 @@ pub fn bundle(
     let config = config_json(&settings, image, volumes, ids, readonly).map_err(|diagnostic| {
         RuntimeError::Setting {
             container: container.name.value.clone(),
+            place: container.name.span.clone(),
             image: reference.to_string(),
             diagnostic,
         }

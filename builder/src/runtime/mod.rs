@@ -66,18 +66,20 @@ impl From<&oci_spec::image::ImageConfiguration> for ImageConfig {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// The label of its image is wrong.
-    #[error("the image {image} cannot be used for a container\n{source}")]
+    #[error("{diagnostic}\n{source}")]
     Label {
-        /// The image.
-        image: String,
+        /// Where the YAML names the image.
+        diagnostic: Box<Diagnostic>,
         /// What is wrong with the label.
         source: ConfigError,
     },
     /// A setting is wrong, in the YAML or in the label.
-    #[error("{diagnostic}\n  in container {container:?}, image {image}")]
+    #[error("{diagnostic}\n  in container {container:?} ({place}), image {image}")]
     Setting {
         /// The container's name.
         container: String,
+        /// Where the YAML names it.
+        place: Span,
         /// Its image.
         image: String,
         /// What is wrong, at its place.

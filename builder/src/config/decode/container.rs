@@ -6,8 +6,10 @@ use crate::config::model::{
 };
 use crate::config::node::Node;
 
-/// The keys of [`Settings`].
-const SETTINGS: [&str; 35] = [
+/// The keys of a container: those of [`Container`], then those of [`Settings`].
+const KEYS: [&str; 36] = [
+    "name",
+    "image",
     "capabilities",
     "capabilities.add",
     "ambient",
@@ -42,8 +44,6 @@ const SETTINGS: [&str; 35] = [
     "gidMappings",
     "annotations",
     "runtime",
-    // Kept last: a label may not set the two that a container adds.
-    "name",
 ];
 
 /// The score that the kernel takes (`/proc/PID/oom_score_adj`).
@@ -52,9 +52,7 @@ const OOM_SCORE: std::ops::RangeInclusive<i32> = -1000..=1000;
 impl Decoder {
     pub(super) fn container(&mut self, node: &Node, section: &str) -> Option<Container> {
         let what = format!("a container of {section}");
-        let mut known = vec!["image"];
-        known.extend(SETTINGS);
-        let fields = self.fields(node, &what, &known)?;
+        let fields = self.fields(node, &what, &KEYS)?;
         let settings = self.settings(&fields);
         let name = self.required(&fields, "name", &what);
         let image = self.required(&fields, "image", &what);
@@ -71,9 +69,8 @@ impl Decoder {
 
     /// The settings in an image's label.
     pub(in crate::config) fn label(&mut self, node: &Node) -> Option<Settings> {
-        let mut known = vec!["image"];
-        known.extend(SETTINGS);
-        let fields = self.fields(node, "the label", &known)?;
+        // A label may not set the first two; that gets a message of its own.
+        let fields = self.fields(node, "the label", &KEYS)?;
         for key in ["name", "image"] {
             if let Some(text) = self.text(fields.get(key), key)
                 && !text.is_empty()

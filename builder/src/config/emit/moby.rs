@@ -107,7 +107,8 @@ impl Form {
     fn volume(self, v: &Volume) -> Value {
         MapBuilder::new()
             .put("name", v.name.as_str())
-            .put_some("image", v.image.as_ref().map(|i| self.name(i)))
+            // LinuxKit leaves these as they were written.
+            .put_some("image", v.image.as_ref().map(|i| i.original()))
             .put_filled("readonly", v.readonly)
             .put_some(
                 "format",
