@@ -1,5 +1,5 @@
-//! The `lkbuild` program: exit code and error printing only.
+//! The `lkbuild` program: see [`lkbuild::cli`].
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    lkbuild::cli::run()
 }

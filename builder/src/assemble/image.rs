@@ -1,5 +1,6 @@
 //! What a build adds up to, before any format is chosen.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 
@@ -53,6 +54,19 @@ impl Image {
     /// The plain bytes of a body, read as a stream and verified on the way.
     pub fn open<'a>(&'a self, body: &'a Body) -> Result<Box<dyn Read + 'a>, PackError> {
         self.packs.open(body)
+    }
+
+    /// Images and sections whose files have extended attributes, which an initrd can't hold, with
+    /// the number of those files.
+    pub fn xattr_losses(&self) -> Vec<(String, usize)> {
+        let mut losses: BTreeMap<u32, usize> = BTreeMap::new();
+        for visit in self.tree.walk().filter(|v| !v.inode.xattrs.is_empty()) {
+            *losses.entry(visit.inode.origin).or_default() += 1;
+        }
+        losses
+            .into_iter()
+            .map(|(origin, files)| (self.origin(origin).to_string(), files))
+            .collect()
     }
 
     /// The origin of an inode or kernel.

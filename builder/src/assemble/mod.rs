@@ -5,6 +5,7 @@
 
 mod assembler;
 mod image;
+pub mod sbom;
 pub mod standard;
 
 pub use assembler::{AssembleError, Assembler, FileEntry, FileKind, KernelFiles, PackedLayer};

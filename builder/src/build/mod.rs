@@ -11,6 +11,7 @@ use formats::compress::Compression;
 
 pub use gather::{GatherError, Gathered, Wanted, gather};
 
+use crate::assemble::sbom::SbomError;
 use crate::assemble::{AssembleError, Image};
 use crate::config::{Ids, Moby};
 use crate::layer::Limits;
@@ -32,6 +33,17 @@ pub struct Context<'a> {
     pub limits: Limits,
     /// What is said meanwhile.
     pub progress: &'a Progress,
+    /// The joined SBOM that is wanted in the root tree, if any.
+    pub sbom: Option<SbomPlan>,
+}
+
+/// How the SBOMs attached to images are joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SbomPlan {
+    /// Path of the joined document in the root tree.
+    pub path: String,
+    /// Its creation time (RFC 3339).
+    pub created: String,
 }
 
 /// Why there is no image.
@@ -62,6 +74,9 @@ pub enum BuildError {
         /// Why not.
         source: std::io::Error,
     },
+    /// An SBOM attached to an image makes no sense.
+    #[error("{0}; use --no-sbom to build without")]
+    Sbom(#[from] SbomError),
     /// Something in the configuration that shows only now.
     #[error("{place}: {message}")]
     Config {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::gather::{Gathered, Wanted};
 use super::volume::add_oci_volume;
-use super::{BuildError, Context, Resolved};
+use super::{BuildError, Context, Resolved, SbomPlan};
+use crate::assemble::sbom::SbomJoiner;
 use crate::assemble::standard::ResolvConf;
 use crate::assemble::{Assembler, FileEntry, FileKind, Image, KernelFiles, PackedLayer};
 use crate::config::{
@@ -17,6 +18,9 @@ use crate::tree::Body;
 /// What LinuxKit gives as the source of folders that no image brings.
 const VOLUMES_SOURCE: &str = "linuxkit.volumes";
 const EMPTY_SOURCE: &str = "empty";
+const SBOM_SOURCE: &str = "linuxkit.sbom";
+/// SBOMs of large images have some ten megabytes.
+const MAX_SBOM_BYTES: u64 = 256 << 20;
 
 /// The images whose layers a configuration needs.
 pub(super) fn wanted(moby: &Moby, resolved: &Resolved) -> Vec<Wanted> {
@@ -93,7 +97,47 @@ pub(super) fn assemble(
     for (index, file) in moby.files.iter().enumerate() {
         add_file(&mut assembler, index, file, moby, ids, context, home)?;
     }
+    if let Some(plan) = &context.sbom {
+        let joined = join_sboms(moby, resolved, bundles, plan, context)?;
+        assembler.add_text("sbom", &plan.path, SBOM_SOURCE, joined)?;
+    }
     Ok(assembler.finish())
+}
+
+/// The SBOMs of all images whose files are in the tree, each once per place.
+fn join_sboms(
+    moby: &Moby,
+    resolved: &Resolved,
+    bundles: &[Bundle],
+    plan: &SbomPlan,
+    context: &Context<'_>,
+) -> Result<Vec<u8>, BuildError> {
+    let mut places: Vec<(&Reference, String)> = Vec::new();
+    places.extend(moby.kernel.image.iter().map(|i| (&i.value, String::new())));
+    places.extend(moby.init.iter().map(|i| (&i.value, String::new())));
+    for volume in moby
+        .volumes
+        .iter()
+        .filter(|v| v.format() == VolumeFormat::Filesystem)
+    {
+        places.extend(volume.image.iter().map(|i| (&i.value, volume.lower_path())));
+    }
+    for bundle in bundles {
+        if let Placement::Here(root) = &bundle.placement {
+            places.push((&bundle.image, root.clone()));
+        }
+    }
+    let mut joiner = SbomJoiner::default();
+    for (name, prefix) in places {
+        let Some(image) = resolved.get(name) else {
+            continue;
+        };
+        for sbom in &image.sboms {
+            let bytes = context.images.read_sbom(image, sbom, MAX_SBOM_BYTES)?;
+            joiner.add(&name.to_string(), &prefix, &bytes)?;
+        }
+    }
+    Ok(joiner.finish(&plan.created))
 }
 
 fn add_volume<'l>(

@@ -1,3 +1,17 @@
-//! Writers: an [`crate::assemble::Image`] becomes files.
+//! Writers: an [`Image`] becomes files.
+//!
+//! [`Format`] names what can be made; [`write()`] makes it. Files get their names together when all
+//! are written and synced ([`atomic`]).
 
+pub mod atomic;
+mod format;
 pub mod initrd;
+pub mod kernel;
+pub mod tree_tar;
+mod write;
+
+pub use format::{Format, ParseFormatError};
+pub use write::{OutputError, Outputs, Written, write};
+
+#[cfg(doc)]
+use crate::assemble::Image;

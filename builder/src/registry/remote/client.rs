@@ -36,7 +36,7 @@ pub struct RemoteOptions {
     /// Hosts (with port, where the name has one) that may be spoken to without TLS, or with a
     /// certificate that can't be verified. `localhost` and loopback addresses always may.
     pub insecure: Vec<String>,
-    /// Registry and the base URL of a mirror, asked in order before the registry itself.
+    /// Registry (or `*`) and the base URL of a mirror, asked in order before the registry itself.
     pub mirrors: Vec<(String, String)>,
     /// Certificates (PEM) trusted besides the system's.
     pub ca_certificates: Vec<Vec<u8>>,
@@ -211,7 +211,12 @@ impl Client {
             reason,
         };
         let mut endpoints = Vec::new();
-        for (_, url) in self.options.mirrors.iter().filter(|(of, _)| of == registry) {
+        for (_, url) in self
+            .options
+            .mirrors
+            .iter()
+            .filter(|(of, _)| of == registry || of == "*")
+        {
             let text = if url.contains("://") {
                 url.clone()
             } else {

@@ -1,0 +1,432 @@
+//! `lkbuild build`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use formats::compress::Compression;
+
+use super::input::{default_name, read_all};
+use super::{CliError, credentials};
+use crate::assemble::sbom::{SYNTHETIC_TIME, rfc3339};
+use crate::build::{Context, SbomPlan, build, resolve};
+use crate::config::{Moby, dry_run_yaml, load};
+use crate::layer::Limits;
+use crate::output::kernel::decompress_kernel;
+use crate::output::{Format, OutputError, Outputs, Written, write};
+use crate::pack::Workers;
+use crate::progress::{Event, Progress, size};
+use crate::registry::local::LocalSource;
+use crate::registry::remote::{Remote, RemoteOptions};
+use crate::registry::{Images, ImagesOptions, Platform, Source};
+use crate::store::Store;
+
+const EXAMPLES: &str = "\
+Examples:
+  lkbuild build docker-host.yml
+      docker-host-kernel, docker-host-initrd.img and docker-host-cmdline
+  lkbuild build -f tar -o - base.yml site.yml | tar -tv
+      both files appended, the system as a tar on standard output
+  lkbuild build --initrd-compression zstd:3 --dir out --name host host.yml
+  lkbuild build --images images.tar --offline host.yml
+      images from an OCI layout or docker save, nothing from the network";
+
+/// Arguments of `lkbuild build`; spelled as LinuxKit spells them where LinuxKit has them.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct BuildArgs {
+    /// YAML files, URLs, or - for standard input; several are appended
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+
+    /// Formats to write: kernel+initrd (default), tar, docker, tar-kernel-initrd
+    #[arg(short, long = "format", value_name = "FORMAT", value_delimiter = ',')]
+    format: Vec<Format>,
+
+    /// Name of the output files (default: that of the last YAML)
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Folder of the output files (default: the current one)
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// Write one format to this file, or to standard output (-)
+    #[arg(short, long = "output", visible_alias = "o", value_name = "FILE")]
+    output: Option<String>,
+
+    /// How the initrd is compressed: gzip, zstd or none, with a level as in gzip:9
+    #[arg(long, value_name = "COMPRESSION", default_value_t = Compression::default())]
+    initrd_compression: Compression,
+
+    /// Size of disk images; taken for LinuxKit's sake, no format of this version has one
+    #[arg(long, value_name = "SIZE", default_value = "1024M", hide = true)]
+    size: String,
+
+    /// Ask registries for tags again, even where the cache knows them
+    #[arg(long)]
+    pull: bool,
+
+    /// Architecture of the images: amd64, arm64, arm/v7 and so on (default: this machine's)
+    #[arg(long, value_name = "ARCH", default_value = std::env::consts::ARCH)]
+    arch: String,
+
+    /// The cache: an OCI layout that LinuxKit can use as well (default: ~/.linuxkit/cache)
+    #[arg(long, value_name = "DIR", env = "LINUXKIT_CACHE")]
+    cache: Option<PathBuf>,
+
+    /// OCI layouts (folder or tar) and docker save archives to look for images in first
+    #[arg(long, value_name = "PATH")]
+    images: Vec<PathBuf>,
+
+    /// Fetch nothing
+    #[arg(long)]
+    offline: bool,
+
+    /// Mirrors of registries, as REGISTRY=URL, or URL for all; asked before the registry
+    #[arg(
+        long,
+        value_name = "MIRROR",
+        env = "LINUXKIT_MIRROR",
+        value_delimiter = ','
+    )]
+    mirror: Vec<String>,
+
+    /// Registries (HOST or HOST:PORT) that may be spoken to without encryption
+    #[arg(long, value_name = "HOST")]
+    insecure_registry: Vec<String>,
+
+    /// Certificates (PEM) to trust besides the system's
+    #[arg(long, value_name = "FILE")]
+    cert_file: Vec<PathBuf>,
+
+    /// Write the kernel decompressed
+    #[arg(long)]
+    decompress_kernel: bool,
+
+    /// Do not join the SBOMs that images have into one
+    #[arg(long)]
+    no_sbom: bool,
+
+    /// Path of the joined SBOM in the root file system
+    #[arg(long, value_name = "PATH", default_value = "sbom.spdx.json")]
+    sbom_output: String,
+
+    /// Give the joined SBOM the current time (then no two builds are the same)
+    #[arg(long)]
+    sbom_current_time: bool,
+
+    /// Print the configuration that would be built, and stop
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Threads that compress (default: all processors)
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+
+    /// Look for images in Docker; refused, as there is no Docker here
+    #[arg(long, hide = true)]
+    docker: bool,
+
+    /// Take images from the tar of an earlier build; refused, as the cache does that
+    #[arg(long, value_name = "FILE", hide = true)]
+    input_tar: Option<PathBuf>,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// Bounds on layers, for images that are larger than images should be.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Unpacked bytes of one layer
+    #[arg(long, value_name = "N", default_value_t = Limits::default().layer_bytes)]
+    max_layer_bytes: u64,
+    /// Entries of one layer
+    #[arg(long, value_name = "N", default_value_t = Limits::default().entries)]
+    max_layer_entries: u64,
+    /// Bytes of tar headers before one file
+    #[arg(long, value_name = "N", default_value_t = Limits::default().header_bytes)]
+    max_header_bytes: u64,
+    /// Bytes of a path or link target
+    #[arg(long, value_name = "N", default_value_t = Limits::default().path_bytes)]
+    max_path_bytes: usize,
+    /// Data ranges of one sparse file
+    #[arg(long, value_name = "N", default_value_t = Limits::default().sparse_ranges)]
+    max_sparse_ranges: usize,
+}
+
+impl From<&LimitArgs> for Limits {
+    fn from(args: &LimitArgs) -> Self {
+        Limits {
+            layer_bytes: args.max_layer_bytes,
+            entries: args.max_layer_entries,
+            header_bytes: args.max_header_bytes,
+            path_bytes: args.max_path_bytes,
+            sparse_ranges: args.max_sparse_ranges,
+        }
+    }
+}
+
+/// What the arguments ask for, checked.
+struct Plan {
+    formats: Vec<Format>,
+    outputs: Outputs,
+    cache: PathBuf,
+    threads: usize,
+    home: Option<PathBuf>,
+    sbom: Option<SbomPlan>,
+}
+
+impl BuildArgs {
+    /// Whether standard output is taken by the image (or the dry run's YAML).
+    pub(super) fn takes_stdout(&self) -> bool {
+        self.output.as_deref() == Some("-") || self.dry_run
+    }
+
+    fn plan(&self) -> Result<Plan, CliError> {
+        let usage = |message: &str| Err(CliError::Usage(message.into()));
+        if self.docker {
+            return usage(
+                "--docker: lkbuild does not talk to Docker; save the image with `docker save` and name the file with --images",
+            );
+        }
+        if self.input_tar.is_some() {
+            return usage(
+                "--input-tar: not needed here: what did not change is taken from the cache anyway",
+            );
+        }
+        if self.offline && self.pull {
+            return usage("--offline and --pull can't be given together");
+        }
+        let formats = match (&self.format[..], &self.output) {
+            ([], None) => vec![Format::KernelInitrd],
+            ([], Some(_)) => vec![Format::Tar],
+            (formats, _) => formats.to_vec(),
+        };
+        let outputs = match self.output.as_deref() {
+            None => Outputs::Named {
+                dir: self.dir.clone().unwrap_or_else(|| PathBuf::from(".")),
+                name: self.output_name()?,
+            },
+            Some(_) if formats.len() > 1 => return usage("--output takes one format only"),
+            Some(_) if self.name.is_some() => {
+                return usage("--output and --name can't be given together");
+            }
+            Some(_) if self.dir.is_some() => {
+                return usage("--output and --dir can't be given together");
+            }
+            Some(_) if !formats.iter().all(|f| f.streams()) => {
+                return usage(
+                    "the format kernel+initrd is several files: use --dir and --name, or -f tar-kernel-initrd",
+                );
+            }
+            Some("-") => Outputs::Stdout,
+            Some(file) => Outputs::File(file.into()),
+        };
+        let home = std::env::home_dir();
+        let cache = match (&self.cache, &home) {
+            (Some(dir), _) => dir.clone(),
+            (None, Some(home)) => home.join(".linuxkit/cache"),
+            (None, None) => return usage("there is no home folder: name a cache with --cache"),
+        };
+        let threads = self
+            .threads
+            .or_else(|| std::thread::available_parallelism().ok());
+        let sbom = (!self.no_sbom).then(|| SbomPlan {
+            path: self.sbom_output.clone(),
+            created: match self.sbom_current_time {
+                true => now(),
+                false => SYNTHETIC_TIME.into(),
+            },
+        });
+        Ok(Plan {
+            formats,
+            outputs,
+            cache,
+            threads: threads.map_or(1, NonZeroUsize::get),
+            home,
+            sbom,
+        })
+    }
+
+    fn output_name(&self) -> Result<String, CliError> {
+        let name = match (&self.name, self.files.last()) {
+            (Some(name), _) => name.clone(),
+            (None, last) => default_name(last.map_or("-", String::as_str)),
+        };
+        if name.is_empty() || name.contains('/') {
+            return Err(CliError::Usage(format!(
+                "--name {name:?} can't be part of a file name; folders go to --dir"
+            )));
+        }
+        Ok(name)
+    }
+
+    /// Registries and files that images may come from.
+    fn images(&self, store: Store, sboms: bool) -> Result<Images, CliError> {
+        let mut files: Vec<Box<dyn Source>> = Vec::new();
+        for path in &self.images {
+            files.push(Box::new(LocalSource::open(path)?));
+        }
+        let remote: Option<Box<dyn Source>> = match self.offline {
+            true => None,
+            false => Some(Box::new(Remote::new(self.remote_options()?)?)),
+        };
+        let platform = Platform::linux(&self.arch);
+        Ok(Images::new(
+            store,
+            ImagesOptions {
+                platform,
+                pull: self.pull,
+                sboms,
+                files,
+                remote,
+            },
+        ))
+    }
+
+    fn remote_options(&self) -> Result<RemoteOptions, CliError> {
+        let mut ca_certificates = Vec::new();
+        for path in &self.cert_file {
+            let pem = std::fs::read(path).map_err(|source| CliError::File {
+                path: path.clone(),
+                source,
+            })?;
+            ca_certificates.push(pem);
+        }
+        let mirrors = self.mirror.iter().filter(|m| !m.is_empty()).map(|mirror| {
+            // A registry's name holds no slash, and a URL no equals sign before its slashes.
+            match mirror
+                .split_once('=')
+                .filter(|(registry, _)| !registry.contains('/'))
+            {
+                Some((registry, url)) => (registry.to_owned(), url.to_owned()),
+                None => ("*".to_owned(), mirror.clone()),
+            }
+        });
+        Ok(RemoteOptions {
+            insecure: self.insecure_registry.clone(),
+            mirrors: mirrors.collect(),
+            ca_certificates,
+            credentials: Box::new(credentials::lookup),
+            ..RemoteOptions::default()
+        })
+    }
+}
+
+pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> {
+    let plan = args.plan()?;
+    let inputs = read_all(&args.files)?;
+    let files: Vec<(&str, &[u8])> = inputs
+        .iter()
+        .map(|input| (input.name.as_str(), &*input.bytes))
+        .collect();
+    let loaded = load(&files)?;
+    for warning in &loaded.warnings {
+        progress.emit(&Event::Warning {
+            message: warning.to_string(),
+        });
+    }
+    let moby = loaded.moby;
+    crate::runtime::check(&moby)?;
+    if args.dry_run {
+        use std::io::Write;
+        let yaml = dry_run_yaml(&moby);
+        let written = std::io::stdout().write_all(yaml.as_bytes());
+        return written.map_err(|source| OutputError::Io(source).into());
+    }
+    let store = Store::open(&plan.cache)?;
+    let images = args.images(store, plan.sbom.is_some())?;
+    let workers = Workers::new(plan.threads).map_err(|e| CliError::Setup(e.to_string()))?;
+    let context = Context {
+        images: &images,
+        workers: &workers,
+        compression: args.initrd_compression,
+        limits: Limits::from(&args.limits),
+        progress,
+        sbom: plan.sbom.clone(),
+    };
+    let written = match build_and_write(&args, &plan, &moby, &context) {
+        Err(error) => {
+            // A pack that rotted is made anew from its blob, once.
+            let Some(path) = error.damaged_pack() else {
+                return Err(error);
+            };
+            progress.warn(format!("{} is damaged; making it anew", path.display()));
+            std::fs::remove_file(&path).map_err(|source| CliError::File { path, source })?;
+            build_and_write(&args, &plan, &moby, &context)?
+        }
+        Ok(written) => written,
+    };
+    report(&written, progress);
+    Ok(())
+}
+
+fn build_and_write(
+    args: &BuildArgs,
+    plan: &Plan,
+    moby: &Moby,
+    context: &Context<'_>,
+) -> Result<Written, CliError> {
+    let resolved = resolve(moby, context)?;
+    let mut image = build(moby, &resolved, context, plan.home.as_deref())?;
+    if args.decompress_kernel {
+        decompress_kernel(&mut image).map_err(OutputError::from)?;
+    }
+    for (origin, files) in image.xattr_losses() {
+        context.progress.warn(format!(
+            "{origin}: the extended attributes of {files} files are lost in an initrd"
+        ));
+    }
+    let _task = context.progress.task("writing", None);
+    Ok(write(
+        &image,
+        &plan.formats,
+        &plan.outputs,
+        context.compression,
+    )?)
+}
+
+fn report(written: &Written, progress: &Progress) {
+    for (path, bytes) in &written.files {
+        progress.emit(&Event::Output {
+            path: path.display().to_string(),
+            bytes: *bytes,
+        });
+    }
+    let counters = progress.counters();
+    let initrd = written.initrd.unwrap_or_default();
+    if written.initrd.is_some() {
+        progress.info(format!(
+            "initrd {} ({} unpacked); booting it needs about {} of RAM",
+            size(initrd.initrd_bytes),
+            size(initrd.cpio_bytes),
+            size(initrd.ram_bytes),
+        ));
+    }
+    progress.info(format!(
+        "{} layers read, {} reused; {} compressed, {} reused, {} fetched",
+        counters.layers_packed,
+        counters.layers_reused,
+        size(counters.compressed_bytes),
+        size(counters.reused_bytes),
+        size(counters.fetched_bytes),
+    ));
+    progress.emit(&Event::Summary {
+        counters,
+        ram_bytes: initrd.ram_bytes,
+        initrd_bytes: initrd.initrd_bytes,
+        unpacked_bytes: initrd.cpio_bytes,
+    });
+}
+
+/// The only clock of the program that reaches an output, and only when asked to.
+fn now() -> String {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    rfc3339(since.as_secs())
+}

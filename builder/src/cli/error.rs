@@ -1,0 +1,117 @@
+//! Failures and their exit codes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::build::{BuildError, GatherError};
+use crate::config::ConfigError;
+use crate::output::OutputError;
+use crate::registry::RegistryError;
+use crate::runtime::RuntimeError;
+use crate::store::StoreError;
+
+/// What kind of failure it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Anything else.
+    Other,
+    /// The arguments are wrong.
+    Usage,
+    /// The YAML or an image's label is wrong, or what they ask for does not fit together.
+    Config,
+    /// An image or a layer can't be had or used.
+    Image,
+    /// The output can't be written.
+    Output,
+}
+
+impl Failure {
+    /// The program's exit code.
+    pub fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::Other => 1,
+            Failure::Usage => 2,
+            Failure::Config => 3,
+            Failure::Image => 4,
+            Failure::Output => 5,
+        })
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Arguments that do not fit together.
+    #[error("{0}")]
+    Usage(String),
+    /// A YAML file or URL can't be read.
+    #[error("can't read {name}: {reason}")]
+    Input {
+        /// The file or URL.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A container can't be described.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The store can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A source of images can't be used.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The image can't be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The output can't be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A file of this machine.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The machine does not give what is needed.
+    #[error("{0}")]
+    Setup(String),
+}
+
+impl CliError {
+    /// Its kind.
+    pub fn failure(&self) -> Failure {
+        match self {
+            CliError::Usage(_) => Failure::Usage,
+            CliError::Input { .. } | CliError::Config(_) | CliError::Runtime(_) => Failure::Config,
+            CliError::Registry(_) => Failure::Image,
+            CliError::Build(error) => match error {
+                BuildError::Registry(_) | BuildError::Gather(_) | BuildError::Sbom(_) => {
+                    Failure::Image
+                }
+                BuildError::Pack(_) => Failure::Other,
+                _ => Failure::Config,
+            },
+            CliError::Output(_) => Failure::Output,
+            CliError::Store(_) | CliError::File { .. } | CliError::Setup(_) => Failure::Other,
+        }
+    }
+
+    /// The damaged pack behind it, if that is the cause.
+    pub(super) fn damaged_pack(&self) -> Option<PathBuf> {
+        use crate::pack::PackError::Damaged;
+        match self {
+            CliError::Output(error) => error.damaged_pack().map(Into::into),
+            CliError::Build(
+                BuildError::Pack(Damaged { path, .. })
+                | BuildError::Gather(GatherError::Pack(Damaged { path, .. })),
+            ) => Some(path.clone()),
+            _ => None,
+        }
+    }
+}

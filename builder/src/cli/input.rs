@@ -1,0 +1,103 @@
+//! The YAML: from files, standard input or the web.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use super::CliError;
+
+/// A configuration of this size was not written by a person.
+const MAX_YAML_BYTES: u64 = 16 << 20;
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What LinuxKit calls outputs of a configuration that comes from standard input.
+const STDIN_NAME: &str = "moby";
+
+/// One YAML with the name that messages give it.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Reads every YAML named on the command line.
+pub(super) fn read_all(names: &[String]) -> Result<Vec<Input>, CliError> {
+    if names.iter().filter(|name| *name == "-").count() > 1 {
+        return Err(CliError::Usage(
+            "standard input (-) can be named once only".into(),
+        ));
+    }
+    names.iter().map(|name| read(name)).collect()
+}
+
+fn read(name: &str) -> Result<Input, CliError> {
+    let error = |reason: String| CliError::Input {
+        name: name.into(),
+        reason,
+    };
+    let (shown, bytes) = if name == "-" {
+        (
+            "standard input",
+            bounded(io::stdin().lock()).map_err(|e| error(e.to_string()))?,
+        )
+    } else if name.starts_with("http://") || name.starts_with("https://") {
+        (name, fetch(name).map_err(error)?)
+    } else {
+        let file = File::open(name).map_err(|e| error(e.to_string()))?;
+        (name, bounded(file).map_err(|e| error(e.to_string()))?)
+    };
+    Ok(Input {
+        name: shown.into(),
+        bytes,
+    })
+}
+
+fn bounded(input: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.take(MAX_YAML_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_YAML_BYTES {
+        return Err(io::Error::other(format!(
+            "it is longer than {MAX_YAML_BYTES} bytes"
+        )));
+    }
+    Ok(bytes)
+}
+
+fn fetch(url: &str) -> Result<Vec<u8>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let client = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::limited(5))
+            .build()
+            .map_err(|e| e.to_string())?;
+        let mut response = client.get(url).send().await.map_err(|e| e.to_string())?;
+        if !response.status().is_success() {
+            return Err(format!("the server answered {}", response.status()));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| e.to_string())? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > MAX_YAML_BYTES {
+                return Err(format!("it is longer than {MAX_YAML_BYTES} bytes"));
+            }
+        }
+        Ok(bytes)
+    })
+}
+
+/// The name of outputs: that of the last YAML without folder and ending.
+pub(super) fn default_name(last: &str) -> String {
+    if last == "-" {
+        return STDIN_NAME.into();
+    }
+    let stem = Path::new(last).file_stem();
+    stem.map_or_else(
+        || STDIN_NAME.into(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
+}

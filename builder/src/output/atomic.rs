@@ -1,0 +1,201 @@
+//! Output files that appear whole or not at all.
+//!
+//! A file is written without a name (`O_TMPFILE`), so nothing is left of it however the program
+//! ends; where the file system can't do that, it has a temporary name that is removed when the
+//! file is dropped. All files of a build get their names together, at the end.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+
+/// A file that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("can't write {}: {source}", .path.display())]
+pub struct WriteFileError {
+    /// The file's name.
+    pub path: PathBuf,
+    /// Why not.
+    pub source: io::Error,
+}
+
+/// A file on its way to its name.
+pub struct PendingFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+    /// Its temporary name, where it has one.
+    named: Option<tempfile::TempPath>,
+    bytes: u64,
+}
+
+impl PendingFile {
+    /// Starts a file that will be called `path`. An existing file of that name stays as it is
+    /// until [`commit`].
+    pub fn create(path: &Path) -> Result<Self, WriteFileError> {
+        let error = |source| WriteFileError {
+            path: path.to_owned(),
+            source,
+        };
+        if path.is_dir() {
+            return Err(error(io::Error::other("it is a folder")));
+        }
+        let folder = folder_of(path);
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let (file, named) = match openat(CWD, folder, flags, Mode::from_raw_mode(0o666)) {
+            Ok(file) => (File::from(file), None),
+            Err(rustix::io::Errno::NOENT) => return Err(error(io::ErrorKind::NotFound.into())),
+            Err(_) => {
+                let builder = &mut tempfile::Builder::new();
+                builder
+                    .prefix(".lkbuild-")
+                    .permissions(Permissions::from_mode(0o644));
+                let (file, named) = builder.tempfile_in(folder).map_err(error)?.into_parts();
+                (file, Some(named))
+            }
+        };
+        let file = BufWriter::with_capacity(1 << 18, file);
+        Ok(PendingFile {
+            path: path.to_owned(),
+            file,
+            named,
+            bytes: 0,
+        })
+    }
+
+    /// The name it will have.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// All bytes are on the disk when this returns.
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()
+    }
+
+    fn take_name(&mut self) -> io::Result<()> {
+        if let Some(named) = self.named.take() {
+            return named.persist(&self.path).map_err(|e| e.error);
+        }
+        // linkat does not replace: the file gets a name beside, then the right one.
+        let folder = folder_of(&self.path);
+        let beside = tempfile::Builder::new()
+            .prefix(".lkbuild-")
+            .make_in(folder, |beside| {
+                let descriptor = self.file.get_ref().as_fd().as_raw_fd();
+                let from = format!("/proc/self/fd/{descriptor}");
+                linkat(CWD, from, CWD, beside, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
+            })?;
+        beside
+            .into_temp_path()
+            .persist(&self.path)
+            .map_err(|e| e.error)
+    }
+}
+
+impl Write for PendingFile {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.file.write(buf)?;
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Syncs all files, then names them, in order. If syncing fails, none has got its name.
+pub fn commit(mut files: Vec<PendingFile>) -> Result<(), WriteFileError> {
+    for file in &mut files {
+        file.sync().map_err(|source| WriteFileError {
+            path: file.path.clone(),
+            source,
+        })?;
+    }
+    for file in &mut files {
+        file.take_name().map_err(|source| WriteFileError {
+            path: file.path.clone(),
+            source,
+        })?;
+        let folder = folder_of(&file.path);
+        // The names are on the disk, too; not every file system can sync a folder.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes the folder that outputs go to.
+pub fn make_folder(folder: &Path) -> Result<(), WriteFileError> {
+    fs::create_dir_all(folder).map_err(|source| WriteFileError {
+        path: folder.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(dir: &Path) -> Vec<String> {
+        let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|n| n.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn files_appear_whole_and_together() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "old").unwrap();
+        let mut pending: Vec<_> = ["a", "b"]
+            .map(|name| PendingFile::create(&dir.path().join(name)).unwrap())
+            .into_iter()
+            .collect();
+        for file in &mut pending {
+            file.write_all(b"new").unwrap();
+        }
+        assert_eq!(files(dir.path()), ["a"]);
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"old");
+        commit(pending).unwrap();
+        assert_eq!(files(dir.path()), ["a", "b"]);
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"new");
+    }
+
+    #[test]
+    fn an_abandoned_file_leaves_nothing_and_the_old_one_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "old").unwrap();
+        let mut file = PendingFile::create(&dir.path().join("a")).unwrap();
+        file.write_all(&[7; 1 << 20]).unwrap();
+        drop(file);
+        assert_eq!(files(dir.path()), ["a"]);
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_missing_folder_or_a_folder_in_the_way_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = PendingFile::create(&dir.path().join("no/where"))
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("no/where"), "{error}");
+        let error = PendingFile::create(dir.path()).err().unwrap();
+        assert!(error.to_string().contains("it is a folder"), "{error}");
+    }
+}
