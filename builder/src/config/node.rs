@@ -362,8 +362,8 @@ fn scalar(text: &str, plain: bool, tag: Option<&Tag>, span: &Span) -> Result<Val
         return Ok(Value::Scalar { meaning, plain });
     };
     let wrong = |what: &str| {
-        Diagnostic::new(span, format!("{text:?} is not {what}, as its tag says"))
-            .help("remove the tag")
+        let message = format!("the tag says that this is {what}, but it is not");
+        Diagnostic::new(span, message).help("remove the tag")
     };
     let tagged = |meaning| Value::Scalar {
         meaning,

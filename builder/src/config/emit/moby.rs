@@ -53,7 +53,7 @@ pub fn metadata_json(moby: &Moby) -> String {
         json: true,
     }
     .moby(moby)
-    .to_go_json()
+    .to_portable_json()
 }
 
 #[derive(Clone, Copy)]

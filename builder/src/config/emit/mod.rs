@@ -27,7 +27,13 @@ impl Value {
     /// JSON as Go's `json.MarshalIndent(v, "", "    ")` writes it: four spaces of indent, `<`, `>`,
     /// `&`, U+2028 and U+2029 escaped, no newline at the end.
     pub fn to_go_json(&self) -> String {
-        go_json::write(self)
+        go_json::write(self, |_| false)
+    }
+
+    /// The same, with everything escaped that readers of YAML do not take as it is: JSON for which
+    /// every JSON parser and every YAML parser will do.
+    pub(crate) fn to_portable_json(&self) -> String {
+        go_json::write(self, |c| !yaml::is_printable(c))
     }
 }
 

@@ -142,3 +142,17 @@ fn metadata_holds_bytes_that_are_not_text() {
     let again = load(&[("x", written.as_bytes())]).unwrap().moby;
     assert_eq!(dry_run_yaml(&again), written);
 }
+
+/// DEL stands in JSON as it is, but YAML parsers refuse it; LinuxKit cannot read back what it wrote.
+#[test]
+fn metadata_with_control_characters_can_be_read_back() {
+    let yaml = b"services: [{name: n, image: i, hostname: \"\\x7f\\x80\\uFEFF\\U0001F600\"}]";
+    let moby = load(&[("x", yaml)]).unwrap().moby;
+    let written = metadata_json(&moby);
+    assert!(
+        written.contains("\"\\u007f\\u0080\\ufeff\u{1f600}\""),
+        "{written}"
+    );
+    let again = load(&[("x", written.as_bytes())]).unwrap().moby;
+    assert_eq!(metadata_json(&again), written);
+}

@@ -208,7 +208,7 @@ fn double_quoted(text: &str) -> String {
 }
 
 /// Characters that can stand in YAML as they are (`c-printable`), without line breaks and tabs.
-fn is_printable(c: char) -> bool {
+pub(super) fn is_printable(c: char) -> bool {
     matches!(c, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
         && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
