@@ -1,0 +1,79 @@
+//! Initrds as flat lists.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use testdata::Snapshot;
+use testdata::snapshot::{Facts, device_content, file_content};
+
+/// An initrd's tree. A path twice, or a child before its parent, fails the test.
+pub(crate) fn initrd(bytes: &[u8]) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    let mut groups: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut bodies: BTreeMap<u32, String> = BTreeMap::new();
+    let mut reader = formats::cpio::Reader::new(bytes, formats::cpio::Limits::default());
+    let mut trailers = 0;
+    while let Some(entry) = reader.next_entry().unwrap() {
+        if entry.trailer {
+            trailers += 1;
+            continue;
+        }
+        assert_eq!(trailers, 0, "an archive after the first one's end");
+        let path = entry.name.clone();
+        let mut body = Vec::new();
+        reader.read_to_end(&mut body).unwrap();
+        let device = device_content(entry.rdev.0.into(), entry.rdev.1.into());
+        let (kind, content) = match entry.mode >> 12 {
+            0o04 => ("dir", String::new()),
+            0o10 => {
+                // The body stands at the first name of an inode.
+                let content = bodies.entry(entry.inode);
+                (
+                    "file",
+                    content.or_insert_with(|| file_content(&body)).clone(),
+                )
+            }
+            0o12 => ("symlink", body.escape_ascii().to_string()),
+            0o01 => ("fifo", String::new()),
+            0o02 => ("char", device),
+            0o06 => ("block", device),
+            other => panic!("{}: type {other:o}", path.escape_ascii()),
+        };
+        if entry.nlink > 1 && kind != "dir" {
+            groups.entry(entry.inode).or_default().push(path.clone());
+        }
+        add(
+            &mut snapshot,
+            path,
+            Facts {
+                kind,
+                mode: match kind {
+                    "symlink" => 0o777,
+                    _ => entry.mode & 0o7777,
+                },
+                uid: entry.uid.into(),
+                gid: entry.gid.into(),
+                mtime: Some(entry.mtime.into()),
+                content,
+                link_group: Vec::new(),
+            },
+        );
+    }
+    assert_eq!(trailers, 1, "one trailer at the very end");
+    for mut names in groups.into_values() {
+        names.sort();
+        snapshot.set_link_group(&names);
+    }
+    snapshot
+}
+
+fn add(snapshot: &mut Snapshot, path: Vec<u8>, facts: Facts) {
+    let shown = path.escape_ascii().to_string();
+    if let Some(slash) = path.iter().rposition(|&byte| byte == b'/') {
+        let parent = snapshot.0.get(&path[..slash]);
+        let is_dir = parent.is_some_and(|parent| parent.kind == "dir");
+        assert!(is_dir, "{shown} stands before its parent");
+    }
+    let twice = snapshot.0.insert(path, facts).is_some();
+    assert!(!twice, "{shown} stands there twice");
+}

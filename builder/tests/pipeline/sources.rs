@@ -1,0 +1,64 @@
+//! The same images from elsewhere give the same bytes.
+
+use lkbuild::registry::local::LocalSource;
+use lkbuild::registry::remote::{Remote, RemoteOptions};
+use testdata::{Layout, Registry};
+
+use crate::lab::{Lab, Options};
+use crate::system;
+
+#[test]
+fn layouts_and_docker_save_give_the_same_bytes() {
+    let images = system::images();
+    let expected = Lab::new(&images).build(system::YAML);
+    let sources = tempfile::tempdir().unwrap();
+    let path = |name: &str| sources.path().join(name);
+    images.write_dir(&path("folder"));
+    std::fs::write(path("layout.tar"), images.tar()).unwrap();
+    std::fs::write(path("saved.tar"), images.docker_save()).unwrap();
+    for name in ["folder", "layout.tar", "saved.tar"] {
+        let lab = Lab::new(&Layout::new());
+        let options = Options {
+            files: vec![Box::new(LocalSource::open(&path(name)).unwrap())],
+            ..Options::default()
+        };
+        let built = lab.build_with(system::YAML, options);
+        let built = built.unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(
+            expected.tree().differences(&built.tree()),
+            [""; 0],
+            "{name}"
+        );
+        assert!(built.files() == expected.files(), "{name}: other bytes");
+        lab.assert_store_is_good();
+    }
+}
+
+#[test]
+fn a_registry_gives_the_same_bytes_and_is_needed_once() {
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let images = system::images();
+    registry.push(&images);
+    let host = registry.host();
+    let yaml = system::YAML
+        .replace("image: test/", &format!("image: {host}/test/"))
+        .replace("- test/", &format!("- {host}/test/"));
+    let lab = Lab::new(&Layout::new());
+    let options = Options {
+        remote: Some(Box::new(Remote::new(RemoteOptions::default()).unwrap())),
+        ..Options::default()
+    };
+    let pulled = lab.build_with(&yaml, options).unwrap();
+    assert!(
+        pulled.counters.fetched_bytes > 1_500_000,
+        "{:?}",
+        pulled.counters
+    );
+    lab.assert_store_is_good();
+    let expected = Lab::new(&images).build(system::YAML);
+    assert!(pulled.files() == expected.files());
+    drop(registry);
+    assert!(lab.build(&yaml).files() == pulled.files());
+}
