@@ -7,6 +7,7 @@
 mod blocks;
 pub mod compress;
 pub mod cpio;
+pub mod fat;
 pub mod payload;
 pub mod qcow2;
 pub mod raw;

@@ -4,8 +4,10 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use formats::fat::{FatVolume, FileSpec, VolumeOptions};
 use formats::payload::Extents;
 use formats::qcow2::write_qcow2;
+use formats::raw::write_raw;
 use formats::vhd::{write_dynamic, write_fixed};
 use formats::vmdk::{DiskId, Options, write_monolithic_sparse, write_stream_optimized};
 use lkbuild_fuzz::disk_image::parts;
@@ -23,7 +25,30 @@ fn main() {
         out.into_inner()
     };
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let files = [
+        ("EFI/BOOT/BOOTX64.EFI", "loader"),
+        ("Kernel image", "kernel"),
+        ("k", ""),
+    ];
+    let specs = files.map(|(path, body)| FileSpec {
+        path: path.to_owned(),
+        len_bytes: body.len() as u64,
+    });
+    let volume_options = VolumeOptions {
+        label: "SEED".to_owned(),
+        id: 1,
+        least_bytes: 0,
+    };
+    let volume = FatVolume::plan(&volume_options, &specs)
+        .unwrap()
+        .fill_with(files.map(|(_, body)| body.as_bytes().to_vec()))
+        .unwrap();
     for (target, name, image) in [
+        (
+            "fat",
+            "boot",
+            in_memory(&|out| write_raw(out, &volume).unwrap()),
+        ),
         (
             "vmdk",
             "stream",

@@ -3,6 +3,7 @@
 //! Their files are mostly zeros. So that inputs are small, an input is the file's parts: for each
 //! its length and place in units of 512 bytes (u16 each, big-endian), then its bytes.
 
+use formats::fat::{FatReader, Limits};
 use formats::payload::{Extents, Payload};
 use formats::qcow2::Qcow2Reader;
 use formats::vhd::VhdReader;
@@ -82,6 +83,24 @@ pub fn vhd(data: &[u8]) {
     }
 }
 
+/// Opens any bytes as a FAT volume and lists its folders.
+pub fn fat(data: &[u8]) {
+    let volume = file(data);
+    let limits = Limits {
+        entries: 200,
+        depth: 4,
+        folder_bytes: 64 << 10,
+    };
+    if let Ok(entries) = FatReader::open(&volume).and_then(|reader| reader.entries(limits)) {
+        for entry in entries {
+            for extent in entry.extents {
+                assert!(extent.start < extent.end, "an empty extent");
+                assert!(extent.end <= volume.len_bytes(), "an extent behind the end");
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -104,6 +123,12 @@ mod tests {
             disk.read_exact_at(0, &mut boot).unwrap();
             assert_eq!(&boot, b"boot sector", "{name}");
         }
+        let volume = seed("fat/boot");
+        let entries = FatReader::open(&volume)
+            .unwrap()
+            .entries(Limits::default())
+            .unwrap();
+        assert_eq!(entries.len(), 5);
         let disk = Qcow2Reader::open(seed("qcow2/compressed")).unwrap();
         disk.read_exact_at(0, &mut boot).unwrap();
         assert_eq!(&boot, b"boot sector");

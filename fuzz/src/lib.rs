@@ -23,6 +23,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("compress", compress::compress),
     ("cpio", cpio::cpio),
     ("document", document::document),
+    ("fat", disk_image::fat),
     ("image-label", yaml::image_label),
     ("layer", layer::layer),
     ("pack", pack::pack),
