@@ -7,7 +7,9 @@
 mod blocks;
 pub mod compress;
 pub mod cpio;
+pub mod disk;
 pub mod fat;
+mod memory;
 pub mod payload;
 pub mod qcow2;
 pub mod raw;

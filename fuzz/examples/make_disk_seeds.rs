@@ -4,6 +4,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use formats::disk::{DiskOptions, build};
 use formats::fat::{FatVolume, FileSpec, VolumeOptions};
 use formats::payload::Extents;
 use formats::qcow2::write_qcow2;
@@ -43,7 +44,19 @@ fn main() {
         .unwrap()
         .fill_with(files.map(|(_, body)| body.as_bytes().to_vec()))
         .unwrap();
+    let disk_options = DiskOptions {
+        id: [1; 16],
+        bios: None,
+        data_bytes: 1,
+        least_bytes: 0,
+    };
+    let gpt = build(Extents::new(1 << 20), &disk_options).unwrap();
     for (target, name, image) in [
+        (
+            "gpt",
+            "data",
+            in_memory(&|out| write_raw(out, &gpt.content).unwrap()),
+        ),
         (
             "fat",
             "boot",

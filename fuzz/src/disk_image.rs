@@ -3,6 +3,7 @@
 //! Their files are mostly zeros. So that inputs are small, an input is the file's parts: for each
 //! its length and place in units of 512 bytes (u16 each, big-endian), then its bytes.
 
+use formats::disk::read_partitions;
 use formats::fat::{FatReader, Limits};
 use formats::payload::{Extents, Payload};
 use formats::qcow2::Qcow2Reader;
@@ -101,6 +102,15 @@ pub fn fat(data: &[u8]) {
     }
 }
 
+/// Reads the partitions of any bytes.
+pub fn gpt(data: &[u8]) {
+    let disk = file(data);
+    for partition in read_partitions(&disk).unwrap_or_default() {
+        let end = partition.start_bytes + partition.len_bytes;
+        assert!(end <= disk.len_bytes(), "a partition behind the end");
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -129,6 +139,8 @@ mod tests {
             .entries(Limits::default())
             .unwrap();
         assert_eq!(entries.len(), 5);
+        let partitions = read_partitions(&seed("gpt/data")).unwrap();
+        assert_eq!(partitions.len(), 2);
         let disk = Qcow2Reader::open(seed("qcow2/compressed")).unwrap();
         disk.read_exact_at(0, &mut boot).unwrap();
         assert_eq!(&boot, b"boot sector");

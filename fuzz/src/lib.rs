@@ -24,6 +24,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("cpio", cpio::cpio),
     ("document", document::document),
     ("fat", disk_image::fat),
+    ("gpt", disk_image::gpt),
     ("image-label", yaml::image_label),
     ("layer", layer::layer),
     ("pack", pack::pack),

@@ -5,7 +5,6 @@
 //! medium can point at it. The `fatfs` crate lays the volume out; two faults of its folders are
 //! repaired (see `repair`), and [`FatReader`] proves where every file is.
 
-mod memory;
 mod read;
 mod repair;
 mod write;

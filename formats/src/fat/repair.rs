@@ -2,8 +2,8 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
-use super::memory::SparseMemory;
 use super::read::{ATTRIBUTE_LONG_NAME, FatEntry, SLOT_BYTES};
+use crate::memory::SparseMemory;
 
 /// Where the two halves of an entry's first cluster are.
 const CLUSTER_HIGH: std::ops::Range<usize> = 20..22;

@@ -6,9 +6,9 @@ use fatfs::{Date, DateTime, FileSystem, FormatVolumeOptions, FsOptions, Time, Ti
 
 use crate::payload::{Extents, Payload, PlaceError};
 
-use super::memory::SparseMemory;
 use super::read::{FatReader, Limits, ReadError, read_folder};
 use super::repair;
+use crate::memory::SparseMemory;
 
 /// A file that a volume is to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,217 @@
+use std::path::Path;
+use std::process::Command;
+
+use proptest::prelude::*;
+use testdata::judge;
+
+use super::format::TYPE_ESP;
+use super::*;
+use crate::fat::{FatReader, FatVolume, FileSpec, Limits, VolumeOptions};
+use crate::payload::{Extents, Payload};
+use crate::testing::{noise, raw_file, text};
+
+const ID: [u8; 16] = *b"0123456789abcdef";
+
+fn esp() -> Extents {
+    let files = [
+        ("EFI/BOOT/BOOTX64.EFI", text(9000)),
+        ("initrd.img", noise(3 << 20)),
+    ];
+    let specs = files.clone().map(|(path, body)| FileSpec {
+        path: path.to_owned(),
+        len_bytes: body.len() as u64,
+    });
+    let options = VolumeOptions {
+        label: "ESP".to_owned(),
+        id: 1,
+        least_bytes: 0,
+    };
+    let plan = FatVolume::plan(&options, &specs).unwrap();
+    plan.fill_with(files.map(|(_, body)| body)).unwrap()
+}
+
+fn options() -> DiskOptions {
+    DiskOptions {
+        id: ID,
+        bios: None,
+        data_bytes: 0,
+        least_bytes: 0,
+    }
+}
+
+fn with_everything() -> DiskOptions {
+    DiskOptions {
+        bios: Some(BiosLoader {
+            mbr: [0x90; 440],
+            loader: vec![0xf4; 4096],
+        }),
+        data_bytes: (20 << 20) + 1,
+        least_bytes: 100_000_000,
+        ..options()
+    }
+}
+
+fn in_file(disk: &Disk) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    raw_file(&disk.content, file.path());
+    file
+}
+
+fn run(program: &str, arguments: &[&str], file: &Path) -> Option<String> {
+    let output = Command::new(judge(program)?)
+        .args(arguments)
+        .arg(file)
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{program}: {printed}{complaints}"
+    );
+    Some(printed)
+}
+
+#[test]
+fn sgdisk_finds_no_problem() {
+    for options in [options(), with_everything()] {
+        let disk = build(esp(), &options).unwrap();
+        let file = in_file(&disk);
+        let Some(report) = run("sgdisk", &["-v"], file.path()) else {
+            return;
+        };
+        assert!(report.contains("No problems found."), "{report}");
+        // Of an active protective entry it warns, which a BIOS may want.
+        let warnings = report.matches("Warning").count();
+        assert_eq!(warnings, usize::from(options.bios.is_some()), "{report}");
+        for complaint in ["Caution", "Problem:", "not aligned"] {
+            assert!(!report.contains(complaint), "{report}");
+        }
+        let list = run("sgdisk", &["-p"], file.path()).unwrap();
+        assert!(list.contains("EF00  EFI system"), "{list}");
+        assert_eq!(
+            list.contains("8300  data"),
+            options.data_bytes > 0,
+            "{list}"
+        );
+        let guid = "30313233-3435-8637-B839-616263646566";
+        assert!(list.contains(guid), "{list}");
+    }
+}
+
+#[test]
+fn the_partition_is_the_volume() {
+    let disk = build(esp(), &with_everything()).unwrap();
+    let esp = esp();
+    let mut ours = vec![0; usize::try_from(esp.len_bytes()).unwrap()];
+    let mut theirs = ours.clone();
+    disk.content
+        .read_exact_at(ESP_START_BYTES, &mut ours)
+        .unwrap();
+    esp.read_exact_at(0, &mut theirs).unwrap();
+    assert!(ours == theirs);
+    let entries = FatReader::open(&ours)
+        .unwrap()
+        .entries(Limits::default())
+        .unwrap();
+    assert_eq!(entries.len(), 4);
+}
+
+#[test]
+fn loader_table_and_partitions_are_where_they_belong() {
+    let disk = build(esp(), &with_everything()).unwrap();
+    let len_bytes = disk.content.len_bytes();
+    assert_eq!(len_bytes, 96 << 20, "at least 100 MB, in whole MiB");
+    let mut start = vec![0; 1 << 20];
+    disk.content.read_exact_at(0, &mut start).unwrap();
+    assert_eq!(start[..440], [0x90; 440]);
+    assert_eq!(start[440..444], ID[..4]);
+    assert_eq!(start[446], 0x80, "the protective entry is active");
+    assert_eq!(start[450], 0xee);
+    assert_eq!(start[36 * 512..44 * 512], [0xf4; 4096]);
+    let [esp_part, data] = &disk.partitions[..] else {
+        panic!("{:?}", disk.partitions);
+    };
+    assert_eq!(esp_part.start_bytes, 1 << 20);
+    assert_eq!(data.start_bytes, esp_part.start_bytes + esp_part.len_bytes);
+    assert_eq!(data.len_bytes, 21 << 20);
+    let read = read_partitions(&disk.content).unwrap();
+    assert_eq!(read.len(), 2);
+    assert!(read[0].is_esp() && !read[1].is_esp());
+    assert_eq!(read[0].type_guid, TYPE_ESP);
+    for (read, made) in read.iter().zip(&disk.partitions) {
+        assert_eq!(read.name, made.name);
+        assert_eq!(read.start_bytes, made.start_bytes);
+        assert_eq!(read.len_bytes, made.len_bytes);
+    }
+    let without = build(esp(), &options()).unwrap();
+    let mut mbr = [0; 512];
+    without.content.read_exact_at(0, &mut mbr).unwrap();
+    assert_eq!(mbr[446], 0, "nothing to boot on a BIOS");
+}
+
+#[test]
+fn the_same_input_is_the_same_disk_and_another_id_is_not() {
+    let crc = |options: &DiskOptions| {
+        crate::payload::crc32(&build(esp(), options).unwrap().content).unwrap()
+    };
+    assert_eq!(crc(&with_everything()), crc(&with_everything()));
+    let other = DiskOptions {
+        id: [9; 16],
+        ..with_everything()
+    };
+    assert_ne!(crc(&with_everything()), crc(&other));
+}
+
+#[test]
+fn a_loader_that_is_too_long_is_an_error() {
+    let options = DiskOptions {
+        bios: Some(BiosLoader {
+            mbr: [0; 440],
+            loader: vec![1; 1 << 20],
+        }),
+        ..options()
+    };
+    let error = build(esp(), &options).unwrap_err();
+    assert!(matches!(error, DiskError::LoaderTooLarge { .. }), "{error}");
+}
+
+#[test]
+fn damaged_tables_are_errors() {
+    let disk = build(esp(), &with_everything()).unwrap();
+    let mut start = vec![0; 1 << 20];
+    disk.content.read_exact_at(0, &mut start).unwrap();
+    // MBR magic and type; header magic, checksum, entries; an entry's start.
+    for at in [511, 450, 512, 512 + 17, 512 + 80, 1024 + 32] {
+        let mut damaged = start.clone();
+        damaged[at] ^= 1;
+        damaged.resize(96 << 20, 0);
+        assert!(read_partitions(&damaged).is_err(), "byte {at}");
+    }
+    // A partition beyond the end.
+    let error = read_partitions(&start).unwrap_err();
+    assert!(
+        matches!(error.kind, ReadErrorKind::Partition { number: 1 }),
+        "{error}"
+    );
+    assert!(read_partitions(&start[..600].to_vec()).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn any_sizes_make_a_good_table(
+        esp_bytes in 1u64..500_000_000,
+        data_bytes in prop_oneof![Just(0u64), 1u64..(1 << 42)],
+        least_bytes in 0u64..(1 << 43),
+    ) {
+        let options = DiskOptions { data_bytes, least_bytes, ..options() };
+        let disk = build(Extents::new(esp_bytes), &options).unwrap();
+        prop_assert!(disk.content.len_bytes() >= least_bytes);
+        prop_assert_eq!(disk.content.len_bytes() % (1 << 20), 0);
+        let read = read_partitions(&disk.content).unwrap();
+        prop_assert_eq!(read.len(), disk.partitions.len());
+        prop_assert!(read[0].len_bytes >= esp_bytes);
+    }
+}
