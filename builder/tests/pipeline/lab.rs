@@ -28,8 +28,6 @@ pub(crate) struct Options {
     pub(crate) files: Vec<Box<dyn Source>>,
     /// The registries.
     pub(crate) remote: Option<Box<dyn Source>>,
-    /// Leave out kernel, command line and microcode.
-    pub(crate) without_kernel: bool,
 }
 
 /// What came out.
@@ -108,10 +106,7 @@ impl Lab {
             sbom: None,
         };
         let resolved = resolve(&moby, &context).map_err(|e| e.to_string())?;
-        let mut image = build(&moby, &resolved, &context, None).map_err(|e| e.to_string())?;
-        if options.without_kernel {
-            image.kernel = None;
-        }
+        let image = build(&moby, &resolved, &context, None).map_err(|e| e.to_string())?;
         let mut built = Built {
             initrd: Vec::new(),
             kernel: Vec::new(),

@@ -1,12 +1,15 @@
-//! From YAML and images to an initrd: what is in it, what decides about its bytes, what a change
-//! costs, and what damage does.
+//! From YAML and images to files, as a library ([`lab`]) and as the program ([`program`]): what is
+//! in them, what decides about their bytes, what a change costs, and what damage does.
 
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod command_line;
 mod damage;
+mod failures;
 mod initrd;
 mod lab;
+mod program;
 mod read;
 mod rebuild;
 mod sources;

@@ -1,10 +1,72 @@
-//! Initrds as flat lists.
+//! Archives as flat lists.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
 use testdata::Snapshot;
 use testdata::snapshot::{Facts, device_content, file_content};
+
+/// A tar's tree. A path twice, or a child before its parent, fails the test.
+pub(crate) fn tar(bytes: &[u8]) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    let mut groups: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
+    for entry in tar::Archive::new(bytes).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = clean(&entry.path_bytes());
+        let header = entry.header().clone();
+        let link = entry.link_name_bytes().map(|l| l.into_owned());
+        let link = link.unwrap_or_default();
+        let (kind, content) = match header.entry_type() {
+            tar::EntryType::Directory => ("dir", String::new()),
+            tar::EntryType::Symlink => ("symlink", link.escape_ascii().to_string()),
+            tar::EntryType::Fifo => ("fifo", String::new()),
+            tar::EntryType::Link => {
+                let first = clean(&link);
+                let facts = snapshot.0[&first].clone();
+                snapshot.0.insert(path.clone(), facts);
+                let names = groups.entry(first.clone()).or_insert_with(|| vec![first]);
+                names.push(path);
+                continue;
+            }
+            kind @ (tar::EntryType::Char | tar::EntryType::Block) => {
+                let major = header.device_major().unwrap().unwrap_or_default();
+                let minor = header.device_minor().unwrap().unwrap_or_default();
+                let name = match kind {
+                    tar::EntryType::Char => "char",
+                    _ => "block",
+                };
+                (name, device_content(major.into(), minor.into()))
+            }
+            tar::EntryType::Regular => {
+                let mut body = Vec::new();
+                entry.read_to_end(&mut body).unwrap();
+                ("file", file_content(&body))
+            }
+            other => panic!("{}: type {other:?}", path.escape_ascii()),
+        };
+        add(
+            &mut snapshot,
+            path,
+            Facts {
+                kind,
+                mode: match kind {
+                    "symlink" => 0o777,
+                    _ => header.mode().unwrap() & 0o7777,
+                },
+                uid: header.uid().unwrap(),
+                gid: header.gid().unwrap(),
+                mtime: Some(i64::try_from(header.mtime().unwrap()).unwrap()),
+                content,
+                link_group: Vec::new(),
+            },
+        );
+    }
+    for mut names in groups.into_values() {
+        names.sort();
+        snapshot.set_link_group(&names);
+    }
+    snapshot
+}
 
 /// An initrd's tree. A path twice, or a child before its parent, fails the test.
 pub(crate) fn initrd(bytes: &[u8]) -> Snapshot {
@@ -76,4 +138,9 @@ fn add(snapshot: &mut Snapshot, path: Vec<u8>, facts: Facts) {
     }
     let twice = snapshot.0.insert(path, facts).is_some();
     assert!(!twice, "{shown} stands there twice");
+}
+
+fn clean(path: &[u8]) -> Vec<u8> {
+    let path = path.strip_prefix(b"./").unwrap_or(path);
+    path.strip_suffix(b"/").unwrap_or(path).to_vec()
 }

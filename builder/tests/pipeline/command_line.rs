@@ -1,0 +1,128 @@
+//! The program's files, flags and events.
+
+use serde_json::Value;
+
+use crate::program::{Bench, files, shown};
+use crate::{read, system};
+
+#[test]
+fn kernel_initrd_and_command_line_by_default() {
+    let bench = Bench::new(&system::images());
+    let outputs = bench.must_build(system::YAML, &[]);
+    let names: Vec<&str> = outputs.keys().map(String::as_str).collect();
+    assert_eq!(names, ["os-cmdline", "os-initrd.img", "os-kernel"]);
+    assert_eq!(outputs["os-cmdline"], b"console=ttyS0");
+    assert_eq!(outputs["os-kernel"], system::program(3, 500_000));
+}
+
+#[test]
+fn initrd_and_tar_hold_the_same_tree() {
+    let bench = Bench::new(&system::images());
+    let outputs = bench.must_build(system::YAML, &["--format", "kernel+initrd,tar"]);
+    let initrd = read::initrd(&outputs["os-initrd.img"]);
+    let mut tar = read::tar(&outputs["os.tar"]);
+    // The tar has kernel and command line as files; they stand beside an initrd.
+    for name in ["boot", "boot/kernel", "boot/cmdline"] {
+        assert!(tar.0.remove(name.as_bytes()).is_some(), "{name}");
+    }
+    assert_eq!(initrd.differences(&tar), [""; 0]);
+}
+
+#[test]
+fn nothing_but_the_input_decides_about_the_bytes() {
+    let arguments = ["--format", "kernel+initrd,tar,docker,tar-kernel-initrd"];
+    let first = Bench::new(&system::images()).must_build(system::YAML, &arguments);
+    assert!(first.len() >= 6, "{:?}", first.keys());
+    for threads in ["1", "2", "8"] {
+        let threads = ["--threads", threads];
+        let other = Bench::new(&system::images());
+        let again = other.must_build(system::YAML, &[&arguments[..], &threads].concat());
+        assert!(first == again, "{threads:?}, another folder");
+    }
+}
+
+#[test]
+fn initrd_compressions_hold_the_same_tree() {
+    let bench = Bench::new(&system::images());
+    let build = |compression: &str| {
+        let option = format!("--initrd-compression={compression}");
+        bench.must_build(system::YAML, &[&option])["os-initrd.img"].clone()
+    };
+    let initrds = ["gzip", "gzip:9", "zstd", "zstd:1", "none"].map(build);
+    let tree = read::initrd(&initrds[0]);
+    for initrd in &initrds[1..] {
+        assert_eq!(tree.differences(&read::initrd(initrd)), [""; 0]);
+    }
+    let [_, smaller_gzip, zstd, _, none] = initrds.map(|initrd| initrd.len());
+    assert!(smaller_gzip < none && zstd < none);
+}
+
+#[test]
+fn standard_output_gets_what_the_file_would() {
+    let bench = Bench::new(&system::images());
+    let file = bench.must_build(system::YAML, &["--format", "tar"]);
+    bench.clear_out();
+    let yaml = bench.yaml(system::YAML);
+    let output = bench
+        .command()
+        .args(["--no-sbom", "--format", "tar", "-o", "-"])
+        .arg(yaml)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", shown(&output));
+    assert!(output.stdout == file["os.tar"]);
+    assert!(bench.outputs().is_empty());
+}
+
+#[test]
+fn images_may_come_from_files_that_are_named() {
+    let images = system::images();
+    let expected = Bench::new(&images).must_build(system::YAML, &[]);
+    let bench = Bench::new(&testdata::Layout::new());
+    std::fs::write(bench.path("images.tar"), images.tar()).unwrap();
+    let built = bench.must_build(system::YAML, &["--images", "images.tar"]);
+    assert!(built == expected);
+    bench.assert_store_is_good();
+}
+
+#[test]
+fn json_events_end_with_what_was_done() {
+    let bench = Bench::new(&system::images());
+    for (packed, reused) in [(6, 0), (0, 6)] {
+        let (output, outputs) = bench.build_with(system::YAML, &["--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let events: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect();
+        let summary = events.last().unwrap();
+        assert_eq!(summary["event"], "summary", "{text}");
+        assert_eq!(summary["layers_packed"], packed, "{summary}");
+        assert_eq!(summary["layers_reused"], reused, "{summary}");
+        assert_eq!(summary["initrd_bytes"], outputs["os-initrd.img"].len());
+        assert!(summary["ram_bytes"].as_u64().unwrap() > 20_000_000);
+    }
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let bench = Bench::new(&testdata::Layout::new());
+    let before = files(&bench.cache());
+    let yaml = bench.yaml(system::YAML);
+    let output = bench.build().arg("--dry-run").arg(yaml).output().unwrap();
+    assert!(output.status.success(), "{}", shown(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("image: test/sysctl:1"), "{text}");
+    assert!(bench.outputs().is_empty());
+    assert!(files(&bench.cache()) == before);
+}
+
+#[test]
+fn the_cache_holds_no_leftovers() {
+    let bench = Bench::new(&system::images());
+    bench.must_build(system::YAML, &[]);
+    bench.assert_store_is_good();
+    let names: Vec<String> = files(&bench.cache()).into_keys().collect();
+    let odd = |name: &&String| name.contains(".tmp") || name.contains("partial");
+    assert_eq!(names.iter().find(odd), None);
+}
