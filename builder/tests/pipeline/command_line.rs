@@ -1,6 +1,7 @@
 //! The program's files, flags and events.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use testdata::{Image, Layer};
 
 use crate::program::{Bench, files, shown};
 use crate::{read, system};
@@ -125,4 +126,45 @@ fn the_cache_holds_no_leftovers() {
     let names: Vec<String> = files(&bench.cache()).into_keys().collect();
     let odd = |name: &&String| name.contains(".tmp") || name.contains("partial");
     assert_eq!(names.iter().find(odd), None);
+}
+
+#[test]
+fn sboms_of_the_images_are_joined_into_the_same_bytes() {
+    let spdx = |package: &str| {
+        json!({
+            "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT",
+            "name": package, "documentNamespace": format!("https://example.com/{package}"),
+            "creationInfo": {"created": "2023-11-14T22:13:20Z", "creators": ["Tool: test"]},
+            "packages": [{
+                "name": package, "SPDXID": format!("SPDXRef-Package-{package}"),
+                "downloadLocation": "NOASSERTION",
+            }],
+        })
+    };
+    let image = |package: &str| {
+        let layer = Layer::new().file(format!("bin/{package}"), package);
+        Image::new().layer(&layer).sbom(spdx(package))
+    };
+    let images = testdata::Layout::new()
+        .image("test/one:1", &image("one"))
+        .image("test/two:1", &image("two"));
+    let yaml = "init:\n  - test/one:1\nservices:\n  - name: two\n    image: test/two:1\n";
+    let sbom = || {
+        let bench = Bench::new(&images);
+        let output = bench
+            .command()
+            .args(["--format", "tar", "-o", "-"])
+            .arg(bench.yaml(yaml))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", shown(&output));
+        read::file_in_tar(&output.stdout, "sbom.spdx.json")
+    };
+    let bytes = sbom();
+    let joined: Value = serde_json::from_slice(&bytes).unwrap();
+    let packages = joined["packages"].as_array().unwrap();
+    let mut names: Vec<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["one", "two"]);
+    assert!(sbom() == bytes, "other bytes the second time");
 }

@@ -68,6 +68,17 @@ pub(crate) fn tar(bytes: &[u8]) -> Snapshot {
     snapshot
 }
 
+/// The content of one file of a tar.
+pub(crate) fn file_in_tar(bytes: &[u8], path: &str) -> Vec<u8> {
+    let mut archive = tar::Archive::new(bytes);
+    let mut entries = archive.entries().unwrap().map(Result::unwrap);
+    let entry = entries.find(|entry| clean(&entry.path_bytes()) == path.as_bytes());
+    let mut content = Vec::new();
+    let mut entry = entry.unwrap_or_else(|| panic!("no {path} in the tar"));
+    entry.read_to_end(&mut content).unwrap();
+    content
+}
+
 /// An initrd's tree. A path twice, or a child before its parent, fails the test.
 pub(crate) fn initrd(bytes: &[u8]) -> Snapshot {
     let mut snapshot = Snapshot::default();
