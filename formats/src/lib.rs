@@ -3,6 +3,18 @@
 //! This crate knows nothing of registries, YAML or images. It is given names, attributes and
 //! bodies, and writes the same bytes for the same input: no clock, no random numbers, no
 //! environment.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`compress`] | bodies compressed once, and gzip or zstd streams stitched of them |
+//! | [`cpio`] | the initrd's archives |
+//! | [`tarball`] | tar with PAX records |
+//! | [`payload`] | what all media are written from: bytes by place, sparse |
+//! | [`fat`], [`disk`] | a volume for firmware, and a GPT disk around it |
+//! | [`raw`], [`vmdk`], [`qcow2`], [`vhd`] | disks as files |
+//!
+//! Each format has its on-disk structures in `format.rs`, a writer, and a reader within limits
+//! that is a fuzz target. Outside programs judge what is written.
 
 mod blocks;
 pub mod compress;

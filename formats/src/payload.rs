@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -213,6 +213,59 @@ fn in_memory(bytes: u64) -> io::Result<usize> {
     usize::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
+/// A payload as a stream, for an archive, a pipe or an upload. Zeros are not read from anywhere.
+pub struct PayloadReader<'a> {
+    payload: &'a dyn Payload,
+    offset: u64,
+    /// The data that come next: up to their start there are zeros.
+    data: Range<u64>,
+}
+
+impl fmt::Debug for PayloadReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayloadReader")
+            .field("len_bytes", &self.payload.len_bytes())
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> PayloadReader<'a> {
+    /// Reads `payload` from its start.
+    pub fn new(payload: &'a dyn Payload) -> Self {
+        Self {
+            payload,
+            offset: 0,
+            data: 0..0,
+        }
+    }
+}
+
+impl Read for PayloadReader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let len_bytes = self.payload.len_bytes();
+        if self.offset >= self.data.end {
+            let none = len_bytes..len_bytes;
+            self.data = self.payload.next_data(self.offset).unwrap_or(none);
+        }
+        let is_zeros = self.offset < self.data.start;
+        let end = if is_zeros {
+            self.data.start
+        } else {
+            self.data.end
+        };
+        let left = usize::try_from(end - self.offset).unwrap_or(usize::MAX);
+        let bytes = out.len().min(left);
+        if is_zeros {
+            out[..bytes].fill(0);
+        } else {
+            self.payload.read_exact_at(self.offset, &mut out[..bytes])?;
+        }
+        self.offset += bytes as u64;
+        Ok(bytes)
+    }
+}
+
 /// The CRC-32 of all of a payload, read in pieces.
 ///
 /// # Errors
@@ -256,6 +309,27 @@ mod tests {
         assert_eq!(disk.next_data(7), Some(12..17));
         assert_eq!(disk.next_data(17), None);
         assert_eq!(crc32(&disk).unwrap(), crc32fast::hash(expected));
+    }
+
+    #[test]
+    fn a_reader_gives_all_bytes_in_order() {
+        let mut disk = Extents::new(200_000);
+        disk.place(5, b"hello".to_vec()).unwrap();
+        disk.place(100_000, vec![7; 50_000]).unwrap();
+        let mut expected = vec![0; 200_000];
+        disk.read_exact_at(0, &mut expected).unwrap();
+        let mut read = Vec::new();
+        PayloadReader::new(&disk).read_to_end(&mut read).unwrap();
+        assert!(read == expected);
+        let mut reader = PayloadReader::new(&disk);
+        let mut piece = [0xff; 7];
+        for chunk in expected.chunks(7) {
+            reader.read_exact(&mut piece[..chunk.len()]).unwrap();
+            assert_eq!(piece[..chunk.len()], *chunk);
+        }
+        assert_eq!(reader.read(&mut piece).unwrap(), 0);
+        let empty = Extents::new(0);
+        assert_eq!(PayloadReader::new(&empty).read(&mut piece).unwrap(), 0);
     }
 
     #[test]
