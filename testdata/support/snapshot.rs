@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::sha256_hex;
@@ -43,24 +43,35 @@ pub fn device_content(major: u64, minor: u64) -> String {
 }
 
 impl Snapshot {
-    /// Reads a folder of this machine.
+    /// Reads a folder of this machine. What its owner may not read or change is opened up, so that
+    /// it can be read and deleted without privileges; the snapshot has the modes from before.
     pub fn of_dir(root: &Path) -> Self {
         let mut snapshot = Snapshot::default();
         let mut inodes: BTreeMap<(u64, u64), Vec<Vec<u8>>> = BTreeMap::new();
+        let mut found = Vec::new();
         let mut folders = vec![root.to_path_buf()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder).unwrap() {
                 let path = entry.unwrap().path();
-                let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes();
                 let meta = path.symlink_metadata().unwrap();
                 if meta.is_dir() {
+                    open_up(&path, &meta, 0o700);
                     folders.push(path.clone());
-                } else if meta.nlink() > 1 {
-                    let names = inodes.entry((meta.dev(), meta.ino())).or_default();
-                    names.push(name.to_vec());
                 }
-                snapshot.0.insert(name.to_vec(), facts(&path, &meta));
+                found.push((path, meta));
             }
+        }
+        // Files only now: another name of one shows the mode that it has by then.
+        for (path, meta) in found {
+            let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes();
+            if !meta.is_dir() && meta.nlink() > 1 {
+                let names = inodes.entry((meta.dev(), meta.ino())).or_default();
+                names.push(name.to_vec());
+            }
+            if meta.is_file() {
+                open_up(&path, &meta, 0o400);
+            }
+            snapshot.0.insert(name.to_vec(), facts(&path, &meta));
         }
         for mut names in inodes.into_values() {
             names.sort();
@@ -127,6 +138,15 @@ impl fmt::Display for Facts {
             write!(f, " (one inode with {})", link_group.escape_ascii())?;
         }
         Ok(())
+    }
+}
+
+/// Gives the owner the permissions `needed`.
+fn open_up(path: &Path, meta: &std::fs::Metadata, needed: u32) {
+    let mode = meta.mode() & 0o7777;
+    if mode & needed != needed {
+        let opened = std::fs::Permissions::from_mode(mode | needed);
+        std::fs::set_permissions(path, opened).unwrap();
     }
 }
 

@@ -62,11 +62,15 @@ fn unpack(umoci: &Path, dir: &Path, layers: &[Layer]) -> Result<Snapshot, String
         .arg(dir.join("rootfs"))
         .output()
         .unwrap();
-    let result = if output.status.success() {
-        Ok(Snapshot::of_dir(&dir.join("rootfs")))
-    } else {
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        Err(text.lines().last().unwrap_or_default().to_owned())
+    let rootfs = dir.join("rootfs");
+    // Also of what umoci left half done: reading it makes it possible to delete it.
+    let snapshot = rootfs.exists().then(|| Snapshot::of_dir(&rootfs));
+    let result = match snapshot {
+        Some(snapshot) if output.status.success() => Ok(snapshot),
+        _ => {
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            Err(text.lines().last().unwrap_or_default().to_owned())
+        }
     };
     std::fs::remove_dir_all(dir).unwrap();
     result
