@@ -6,6 +6,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
+use formats::compress::reuse::{BlockLog, GzipBlocks};
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b, 0x08];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -37,9 +38,22 @@ impl BlobCompression {
     }
 }
 
-/// Reads the uncompressed bytes of a blob, whatever its compression. When it is exhausted the
-/// blob has been read to its last byte.
-pub fn decompress<'a, R: Read + Send + 'a>(blob: R) -> io::Result<Box<dyn Read + Send + 'a>> {
+/// The uncompressed bytes of a blob, whatever its compression. When they are exhausted the blob has
+/// been read to its last byte.
+pub struct Plain<'a> {
+    /// The bytes.
+    pub reader: Box<dyn Read + Send + 'a>,
+    /// What is known of the deflate blocks they come from, where that was asked for and the blob
+    /// is gzip.
+    pub blocks: Option<BlockLog>,
+}
+
+/// Undoes a blob's compression, told from its first bytes; with `remember_blocks` a gzip blob's
+/// deflate blocks can be used again.
+pub fn decompress<'a, R: Read + Send + 'a>(
+    blob: R,
+    remember_blocks: bool,
+) -> io::Result<Plain<'a>> {
     let mut blob = BufReader::with_capacity(BUFFER_BYTES, blob);
     // The first read may be short (it comes from a network); four bytes tell the format.
     let mut start = Vec::with_capacity(ZSTD_MAGIC.len());
@@ -48,7 +62,13 @@ pub fn decompress<'a, R: Read + Send + 'a>(blob: R) -> io::Result<Box<dyn Read +
         .read_to_end(&mut start)?;
     let format = BlobCompression::sniff(&start);
     let blob = BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(start).chain(blob));
-    Ok(match format {
+    let mut blocks = None;
+    let reader: Box<dyn Read + Send + 'a> = match format {
+        BlobCompression::Gzip if remember_blocks => {
+            let (reader, log) = GzipBlocks::new(blob)?;
+            blocks = Some(log);
+            Box::new(reader)
+        }
         BlobCompression::Gzip => Box::new(GzipMembers {
             decoder: Some(GzDecoder::new(blob)),
             tail: None,
@@ -59,7 +79,8 @@ pub fn decompress<'a, R: Read + Send + 'a>(blob: R) -> io::Result<Box<dyn Read +
             Box::new(decoder)
         }
         BlobCompression::None => Box::new(blob),
-    })
+    };
+    Ok(Plain { reader, blocks })
 }
 
 /// All members of a gzip file; bytes after the last member that are no member are read over, as

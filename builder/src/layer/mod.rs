@@ -25,7 +25,7 @@ pub use entry::{Entry, EntryKind, Meta, Xattr};
 pub use error::{LayerError, LayerErrorKind};
 pub use limits::Limits;
 pub use path::Escaped;
-pub use read::{LayerSummary, Names, read_archive, read_layer};
+pub use read::{LayerSummary, Names, read_archive, read_layer, read_plain_layer};
 
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,20 @@ where
     R: Read + Send + 'a,
     F: FnMut(Entry, &mut dyn Read) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
 {
-    let plain = decompress(blob).map_err(|e| read_error(e).at(None, 0))?;
+    let plain = decompress(blob, false).map_err(|e| read_error(e).at(None, 0))?;
+    read_plain_layer(plain.reader, limits, visit)
+}
+
+/// As [`read_layer`], for a layer whose compression is undone.
+pub fn read_plain_layer<R, F>(
+    plain: R,
+    limits: &Limits,
+    visit: F,
+) -> Result<LayerSummary, LayerError>
+where
+    R: Read,
+    F: FnMut(Entry, &mut dyn Read) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+{
     let mut metered = Metered {
         inner: plain,
         hasher: Sha256::new(),

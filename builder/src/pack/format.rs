@@ -1,11 +1,11 @@
 //! The pack file.
 //!
 //! ```text
-//! "LKPACK01"                        8 bytes
+//! "LKPACK02"                        8 bytes
 //! bodies                            segments one after the other
 //! index                             see `Index::encode`
 //! footer                            offset and length of the index (u64 LE each),
-//!                                   XXH3-128 of the index (LE), "LKPACK01"
+//!                                   XXH3-128 of the index (LE), "LKPACK02"
 //! ```
 
 use formats::compress::BodyInfo;
@@ -15,7 +15,7 @@ use super::codec::{Decoder, Encoder};
 use crate::layer::{Entry, EntryKind, Meta, Xattr};
 
 /// First and last bytes of a pack.
-pub const MAGIC: [u8; 8] = *b"LKPACK01";
+pub const MAGIC: [u8; 8] = *b"LKPACK02";
 /// Length of the footer in bytes.
 pub const FOOTER_BYTES: usize = 8 + 8 + 16 + 8;
 /// An index larger than this is not ours: 4 million entries take less.
@@ -24,6 +24,8 @@ pub const MAX_INDEX_BYTES: u64 = 1 << 30;
 /// A stretch of a stored body that is read and checked as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentRecord {
+    /// Bytes of the body that it holds.
+    pub plain_bytes: u32,
     /// Bytes in the pack.
     pub stored_bytes: u32,
     /// XXH3-64 of those bytes.
@@ -90,6 +92,7 @@ impl Index {
             out.number(u64::from(body.info.crc32));
             out.number(body.segments.len() as u64);
             for segment in &body.segments {
+                out.number(u64::from(segment.plain_bytes));
                 out.number(u64::from(segment.stored_bytes));
                 out.fixed64(segment.check);
             }
@@ -183,20 +186,24 @@ fn decode_body(input: &mut Decoder<'_>, end_of_bodies: u64) -> Option<BodyRecord
         bytes: input.number()?,
         crc32: input.number32()?,
     };
-    let count = input.count(9)?;
+    let count = input.count(10)?;
     let mut segments = Vec::with_capacity(count);
     let mut end = offset;
+    let mut plain = 0u64;
     for _ in 0..count {
+        let plain_bytes = input.number32()?;
+        plain = plain.checked_add(u64::from(plain_bytes))?;
         let stored_bytes = input.number32()?;
         end = end
             .checked_add(u64::from(stored_bytes))
             .filter(|&end| end <= end_of_bodies)?;
         segments.push(SegmentRecord {
+            plain_bytes,
             stored_bytes,
             check: input.fixed64()?,
         });
     }
-    Some(BodyRecord {
+    (plain == info.bytes).then_some(BodyRecord {
         offset,
         info,
         segments,

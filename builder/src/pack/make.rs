@@ -4,29 +4,21 @@
 //! the [`Workers`] compress these; the results go to the file in the order of the layer. Which
 //! thread does what when leaves no trace in the bytes.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io::{self, BufWriter, Read, Write};
-use std::sync::mpsc;
 
-use formats::compress::{
-    BodyEncoder, BodyInfo, Compression, SEGMENT_BYTES, Scratch, WINDOW_BYTES, compress_segment,
-};
+use formats::compress::Compression;
 
-use super::format::{BodyRecord, Index, MAGIC, Nested, SegmentRecord, footer, segment_check};
+use super::format::{Index, MAGIC, Nested, footer};
 use super::key::PackKey;
+use super::pipeline::Pipeline;
 use super::read::{Pack, PackError};
 use super::store::PackStore;
-use super::workers::{Permit, Workers};
+use super::workers::Workers;
+use crate::layer::decompress::decompress;
 use crate::layer::{
     Entry, EntryKind, LayerError, LayerErrorKind, LayerSummary, Limits, Names, read_archive,
-    read_layer,
+    read_plain_layer,
 };
-
-/// Small bodies share a job until it holds this many bytes.
-const BATCH_BYTES: usize = SEGMENT_BYTES / 4;
-/// Segments compressed by the reading thread that may wait to be written.
-const MAX_READY: usize = 8;
 
 /// What [`make`] needs besides the blob.
 #[derive(Clone)]
@@ -103,17 +95,17 @@ pub fn make<R: Read + Send>(
         uncompressed_bytes: summary.uncompressed_bytes,
         entries: listing.entries,
         body_of: listing.body_of,
-        bodies: std::mem::take(&mut pipeline.bodies),
+        bodies: pipeline.take_bodies(),
         nested: listing.nested,
     };
     let encoded = index.encode();
-    let offset = pipeline.position;
+    let offset = pipeline.position();
     pipeline.put(&encoded).map_err(write_error)?;
     pipeline
         .put(&footer(offset, &encoded))
         .map_err(write_error)?;
     let file = pipeline
-        .out
+        .into_inner()
         .into_inner()
         .map_err(|e| write_error(e.into_error()))?;
     let file = store.commit(key, file).map_err(write_error)?;
@@ -136,10 +128,14 @@ struct Listing {
 fn read_entries<R: Read + Send>(
     blob: R,
     options: &MakeOptions,
-    pipeline: &mut Pipeline<'_>,
+    pipeline: &mut Pipeline<'_, impl Write>,
 ) -> Result<(LayerSummary, Listing), LayerError> {
     let mut listing = Listing::default();
-    let summary = read_layer(blob, &options.limits, |entry, body| {
+    // Only deflate blocks can stand in a deflate stream.
+    let reuse = matches!(options.key.compression, Compression::Gzip { .. });
+    let plain = decompress(blob, reuse).map_err(|e| LayerErrorKind::from(e).at(None, 0))?;
+    pipeline.reuse(plain.blocks);
+    let summary = read_plain_layer(plain.reader, &options.limits, |entry, body| {
         let is_nested = matches!(entry.kind, EntryKind::File { .. })
             && options.key.nested.as_deref() == Some(&entry.path);
         let body_index = if is_nested {
@@ -167,7 +163,7 @@ type Boxed = Box<dyn std::error::Error + Send + Sync>;
 fn read_nested(
     tar: &mut dyn Read,
     limits: &Limits,
-    pipeline: &mut Pipeline<'_>,
+    pipeline: &mut Pipeline<'_, impl Write>,
 ) -> Result<(Vec<Entry>, Vec<Option<u32>>), Boxed> {
     let mut entries = Vec::new();
     let mut body_of = Vec::new();
@@ -183,263 +179,6 @@ fn read_nested(
         }
     })?;
     Ok((entries, body_of))
-}
-
-/// Bodies on their way through the workers into the file.
-struct Pipeline<'w> {
-    out: BufWriter<tempfile::NamedTempFile>,
-    position: u64,
-    compression: Compression,
-    workers: &'w Workers,
-    bodies: Vec<BodyRecord>,
-    batch: Batch,
-    /// Under way, oldest first: the file is written in this order.
-    queue: VecDeque<Pending>,
-}
-
-/// Segments that are compressed in one job.
-#[derive(Default)]
-struct Batch {
-    /// The last bytes of the body before the first segment, then the segments.
-    data: Vec<u8>,
-    window_bytes: usize,
-    segments: Vec<BatchSegment>,
-}
-
-#[derive(Clone, Copy)]
-struct BatchSegment {
-    body: u32,
-    /// Of the whole body.
-    body_bytes: u64,
-    plain_bytes: usize,
-}
-
-enum Pending {
-    Job(mpsc::Receiver<(io::Result<Done>, Permit)>),
-    /// Compressed by the thread that reads the layer.
-    Ready(Done),
-}
-
-/// Compressed segments, one right after the other.
-struct Done {
-    stored: Vec<u8>,
-    segments: Vec<DoneSegment>,
-}
-
-struct DoneSegment {
-    body: u32,
-    plain: BodyInfo,
-    record: SegmentRecord,
-}
-
-impl<'w> Pipeline<'w> {
-    fn new(
-        out: BufWriter<tempfile::NamedTempFile>,
-        compression: Compression,
-        workers: &'w Workers,
-    ) -> Self {
-        Pipeline {
-            out,
-            position: 0,
-            compression,
-            workers,
-            bodies: Vec::new(),
-            batch: Batch::default(),
-            queue: VecDeque::new(),
-        }
-    }
-
-    /// Reads a file's body and sends it on its way; `None` for what has none.
-    fn take_body(&mut self, entry: &Entry, body: &mut dyn Read) -> io::Result<Option<u32>> {
-        let EntryKind::File { size } = entry.kind else {
-            return Ok(None);
-        };
-        if size == 0 {
-            return Ok(None);
-        }
-        // Limits keep the number of entries far below 2^32.
-        let index = u32::try_from(self.bodies.len()).unwrap_or(u32::MAX);
-        let info = BodyInfo { bytes: 0, crc32: 0 };
-        self.bodies.push(BodyRecord {
-            offset: 0,
-            info,
-            segments: Vec::new(),
-        });
-        if self.compression.segments_are_independent(size) {
-            self.take_segments(index, size, body)?;
-        } else {
-            self.encode_here(index, size, body)?;
-        }
-        Ok(Some(index))
-    }
-
-    fn take_segments(&mut self, index: u32, size: u64, body: &mut dyn Read) -> io::Result<()> {
-        let mut left = size;
-        while left > 0 {
-            let continues = left < size;
-            if continues || self.batch.data.len() >= BATCH_BYTES {
-                self.submit(continues)?;
-            }
-            let plain_bytes = segment_bytes(left);
-            let start = self.batch.data.len();
-            self.batch.data.resize(start + plain_bytes, 0);
-            body.read_exact(&mut self.batch.data[start..])?;
-            self.batch.segments.push(BatchSegment {
-                body: index,
-                body_bytes: size,
-                plain_bytes,
-            });
-            left -= plain_bytes as u64;
-        }
-        Ok(())
-    }
-
-    /// A body whose segments depend on each other is compressed while it is read.
-    fn encode_here(&mut self, index: u32, size: u64, body: &mut dyn Read) -> io::Result<()> {
-        self.submit(false)?;
-        let mut encoder = BodyEncoder::new(self.compression, size);
-        let mut chunk = vec![0; SEGMENT_BYTES];
-        let mut left = size;
-        while left > 0 {
-            let plain_bytes = segment_bytes(left);
-            let chunk = &mut chunk[..plain_bytes];
-            body.read_exact(chunk)?;
-            let mut stored = Vec::new();
-            encoder.segment(chunk, &mut stored)?;
-            let segments = vec![DoneSegment::new(index, BodyInfo::of(chunk), &stored)];
-            while self.queue.len() >= MAX_READY {
-                self.write_oldest()?;
-            }
-            self.queue
-                .push_back(Pending::Ready(Done { stored, segments }));
-            left -= plain_bytes as u64;
-        }
-        Ok(())
-    }
-
-    /// Sends the batch to the workers. `continues` keeps its last bytes as the window of the next
-    /// segment, which belongs to the same body.
-    fn submit(&mut self, continues: bool) -> io::Result<()> {
-        if self.batch.segments.is_empty() {
-            return Ok(());
-        }
-        let mut next = Batch::default();
-        if continues {
-            let last = self.batch.segments.last().map_or(0, |s| s.plain_bytes);
-            let window = &self.batch.data[self.batch.data.len() - last.min(WINDOW_BYTES)..];
-            next.data.reserve(SEGMENT_BYTES + window.len());
-            next.data.extend_from_slice(window);
-            next.window_bytes = window.len();
-        }
-        let batch = std::mem::replace(&mut self.batch, next);
-        let permit = loop {
-            if let Some(permit) = self.workers.try_permit() {
-                break permit;
-            }
-            // Finished jobs of this layer hold permits until they are written; with none of its
-            // own, others will return theirs.
-            if !self.write_oldest()? {
-                break self.workers.permit();
-            }
-        };
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let compression = self.compression;
-        self.workers.pool().spawn(move || {
-            let done = compress_batch(compression, &batch);
-            // The receiver is gone only when the layer failed already.
-            let _ = sender.send((done, permit));
-        });
-        self.queue.push_back(Pending::Job(receiver));
-        Ok(())
-    }
-
-    /// Waits for the oldest job and writes its segments; `false` where there is none.
-    fn write_oldest(&mut self) -> io::Result<bool> {
-        let (done, _permit) = match self.queue.pop_front() {
-            None => return Ok(false),
-            Some(Pending::Ready(done)) => (done, None),
-            Some(Pending::Job(job)) => {
-                let (done, permit) = job
-                    .recv()
-                    .map_err(|_| io::Error::other("a worker thread died"))?;
-                (done?, Some(permit))
-            }
-        };
-        let mut offset = self.position;
-        for segment in done.segments {
-            let body = &mut self.bodies[segment.body as usize];
-            if body.segments.is_empty() {
-                body.offset = offset;
-            }
-            body.info = body.info.join(segment.plain);
-            body.segments.push(segment.record);
-            offset += u64::from(segment.record.stored_bytes);
-        }
-        self.put(&done.stored)?;
-        Ok(true)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.position += bytes.len() as u64;
-        self.out.write_all(bytes)
-    }
-
-    /// Ends all that is under way.
-    fn flush(&mut self) -> io::Result<()> {
-        self.submit(false)?;
-        while self.write_oldest()? {}
-        Ok(())
-    }
-}
-
-impl DoneSegment {
-    fn new(body: u32, plain: BodyInfo, stored: &[u8]) -> Self {
-        // A segment grows by some bytes at most when it does not compress.
-        let stored_bytes = u32::try_from(stored.len()).unwrap_or(u32::MAX);
-        DoneSegment {
-            body,
-            plain,
-            record: SegmentRecord {
-                stored_bytes,
-                check: segment_check(stored),
-            },
-        }
-    }
-}
-
-fn segment_bytes(left: u64) -> usize {
-    usize::try_from(left).map_or(SEGMENT_BYTES, |left| left.min(SEGMENT_BYTES))
-}
-
-thread_local! {
-    /// Compression states are large and kept from job to job.
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
-}
-
-fn compress_batch(compression: Compression, batch: &Batch) -> io::Result<Done> {
-    let mut stored = Vec::with_capacity(batch.data.len() / 2);
-    let mut segments = Vec::with_capacity(batch.segments.len());
-    let (mut window, mut rest) = batch.data.split_at(batch.window_bytes);
-    SCRATCH.with_borrow_mut(|scratch| {
-        for segment in &batch.segments {
-            let (chunk, after) = rest.split_at(segment.plain_bytes);
-            let start = stored.len();
-            compress_segment(
-                scratch,
-                compression,
-                segment.body_bytes,
-                window,
-                chunk,
-                &mut stored,
-            )?;
-            let plain = BodyInfo::of(chunk);
-            segments.push(DoneSegment::new(segment.body, plain, &stored[start..]));
-            // Only a batch's first segment continues a body.
-            window = &[];
-            rest = after;
-        }
-        Ok(Done { stored, segments })
-    })
 }
 
 fn hex(bytes: &[u8]) -> String {

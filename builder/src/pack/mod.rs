@@ -13,6 +13,7 @@ mod codec;
 pub mod format;
 mod key;
 mod make;
+mod pipeline;
 mod read;
 mod store;
 mod workers;

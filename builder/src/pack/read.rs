@@ -210,11 +210,16 @@ impl Read for BodyReader<'_> {
             let decode_error = |e| io::Error::other(pack.decode_error(e));
             self.plain.clear();
             self.position = 0;
+            let plain_bytes = self
+                .segments
+                .left
+                .first()
+                .map_or(0, |s| s.plain_bytes as usize);
             match (self.segments.next(), &mut self.decoder) {
                 (Some(stored), Some(decoder)) => {
                     let stored = stored.map_err(io::Error::other)?;
                     decoder
-                        .segment(&stored, &mut self.plain)
+                        .segment_of(&stored, plain_bytes, &mut self.plain)
                         .map_err(decode_error)?;
                 }
                 (None, decoder) => {

@@ -98,6 +98,83 @@ fn a_pack_gives_every_body_back() {
     }
 }
 
+fn gzip(plain: &[u8], level: u32) -> Vec<u8> {
+    let level = flate2::Compression::new(level);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_gzip_layer_s_own_blocks_are_used_and_give_every_body_back() {
+    for level in [0, 1, 6, 9] {
+        for compression in COMPRESSIONS {
+            let bench = bench();
+            let options = options(compression, None);
+            let layer = gzip(&tar_of(&files()), level);
+            make(&*layer, &options, &bench.store, &Workers::new(2).unwrap()).unwrap();
+            let pack = Pack::open(&bench.store, &options.key).unwrap().unwrap();
+            for (n, (name, want)) in files().into_iter().enumerate() {
+                let Some(body) = pack.index().body_of[n] else {
+                    continue;
+                };
+                assert!(
+                    plain_body(&pack, body) == want,
+                    "{name} {compression} {level}"
+                );
+            }
+            let large = pack.body(pack.index().body_of[5].unwrap()).unwrap();
+            // Elsewhere it is cut every MiB.
+            if level == 6 && matches!(compression, Compression::Gzip { .. }) {
+                assert!(
+                    large.segments.len() > 5,
+                    "{} segments",
+                    large.segments.len()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sparse_file_in_a_gzip_layer_is_right() {
+    let mut layer = Vec::new();
+    let data = noise(400_000, 3);
+    let record = |key: &str, value: &str| {
+        let rest = key.len() + value.len() + 3;
+        let length = if rest + 2 < 100 { rest + 2 } else { rest + 3 };
+        format!("{length} {key}={value}\n")
+    };
+    let pax =
+        record("GNU.sparse.size", "700000") + &record("GNU.sparse.map", "0,200000,500000,200000");
+    for (name, kind, body) in [
+        ("x", b'x', pax.into_bytes()),
+        ("sparse", b'0', data.clone()),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(name).unwrap();
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_size(body.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        layer.extend(header.as_bytes());
+        layer.extend(&body);
+        layer.resize(layer.len().next_multiple_of(512), 0);
+    }
+    let bench = bench();
+    let options = options(Compression::Gzip { level: 6 }, None);
+    make(
+        &*gzip(&layer, 6),
+        &options,
+        &bench.store,
+        &Workers::new(2).unwrap(),
+    )
+    .unwrap();
+    let pack = Pack::open(&bench.store, &options.key).unwrap().unwrap();
+    let want = [&data[..200_000], &[0; 300_000], &data[200_000..]].concat();
+    assert!(plain_body(&pack, pack.index().body_of[0].unwrap()) == want);
+}
+
 #[test]
 fn the_number_of_threads_leaves_no_trace() {
     for compression in COMPRESSIONS {
@@ -107,7 +184,8 @@ fn the_number_of_threads_leaves_no_trace() {
                 let bench = bench();
                 let options = options(compression, None);
                 let workers = Workers::new(threads).unwrap();
-                let pack = make(&*tar_of(&files()), &options, &bench.store, &workers).unwrap();
+                let layer = gzip(&tar_of(&files()), 6);
+                let pack = make(&*layer, &options, &bench.store, &workers).unwrap();
                 std::fs::read(pack.path()).unwrap()
             })
             .collect();

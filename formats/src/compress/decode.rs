@@ -107,18 +107,35 @@ impl BodyDecoder {
     /// of the body.
     ///
     /// # Errors
-    /// If the segment is damaged or yields another number of bytes. `out` then holds bytes that
-    /// are not to be used.
+    /// As [`segment_of`](Self::segment_of).
     pub fn segment(&mut self, segment: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-        let expected_bytes = (self.body.bytes - self.done.bytes).min(SEGMENT_BYTES as u64);
+        let left = self.body.bytes - self.done.bytes;
+        let expected = usize::try_from(left).map_or(SEGMENT_BYTES, |left| left.min(SEGMENT_BYTES));
+        self.segment_of(segment, expected, out)
+    }
+
+    /// Appends the plain bytes of the next segment to `out`, of which there are `plain_bytes`.
+    ///
+    /// # Errors
+    /// If the segment is damaged or yields another number of bytes, or if the body or a segment
+    /// can't have that many. `out` then holds bytes that are not to be used.
+    pub fn segment_of(
+        &mut self,
+        segment: &[u8],
+        plain_bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), DecodeError> {
         let start = out.len();
+        let expected = plain_bytes;
+        let expected_bytes = plain_bytes as u64;
         let length_error = DecodeError::Length {
             segment: self.segment,
             expected_bytes,
         };
-        let Some(expected) = usize::try_from(expected_bytes).ok().filter(|&len| len > 0) else {
+        let left = self.body.bytes - self.done.bytes;
+        if expected == 0 || expected > SEGMENT_BYTES || expected_bytes > left {
             return Err(length_error);
-        };
+        }
         let (format, result) = match &mut self.state {
             State::Plain => {
                 let fits = segment.len() == expected;

@@ -39,6 +39,7 @@ mod decode;
 mod deflate;
 mod encode;
 mod format;
+pub mod reuse;
 mod stitch;
 mod zstd_frame;
 

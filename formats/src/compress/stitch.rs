@@ -141,7 +141,7 @@ impl<W: Write> Stitcher<W> {
                 self.write(segment)?;
             }
         }
-        if count != body.segments() {
+        if (count == 0) != (body.bytes == 0) || (inline && count > 1) {
             return Err(invalid("more or fewer segments than the body has").into());
         }
         self.plain = self.plain.join(body);
