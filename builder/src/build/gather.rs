@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::Context;
 use crate::assemble::PackedLayer;
 use crate::digest::VerifyError;
-use crate::layer::LayerErrorKind;
+use crate::layer::{LayerError, LayerErrorKind};
 use crate::pack::{MakeError, MakeOptions, Pack, PackError, PackKey, PackSet, PackStore, make};
 use crate::progress::Task;
 use crate::registry::{LayerDescriptor, RegistryError, ResolvedImage};
@@ -218,24 +218,38 @@ fn make_pack(job: &Job<'_>, store: &PackStore, context: &Context<'_>) -> Result<
         diff_id: job.layer.diff_id.as_ref().and_then(|d| d.sha256_bytes()),
         limits: context.limits.clone(),
     };
-    let made = make(
-        Watched {
-            inner: blob,
-            task: &task,
-        },
-        &options,
-        store,
-        context.workers,
-    );
-    let pack = made.map_err(|source| GatherError::Layer {
+    let mut blob = Watched {
+        inner: blob,
+        task: &task,
+    };
+    let made = make(&mut blob, &options, store, context.workers);
+    let pack = made.map_err(|error| GatherError::Layer {
         image: job.image.reference.to_string(),
         digest,
-        source: Box::new(source),
+        source: Box::new(blame_blob(error, &mut blob)),
     })?;
     if fetched {
         context.progress.fetched(job.layer.size);
     }
     Ok(pack)
+}
+
+/// Damaged bytes make no sense as a layer before the last of them shows that they are damaged: what
+/// is left of the blob is read to tell which of the two it is.
+fn blame_blob(error: MakeError, blob: &mut impl Read) -> MakeError {
+    match error {
+        // Nobody reads on in a layer that is too large.
+        MakeError::Layer(layer) if !matches!(layer.kind, LayerErrorKind::Limit { .. }) => {
+            let kind = match io::copy(blob, &mut io::sink()) {
+                Err(read) if read.get_ref().is_some_and(|e| e.is::<VerifyError>()) => {
+                    LayerErrorKind::Read(read)
+                }
+                _ => layer.kind,
+            };
+            MakeError::Layer(LayerError { kind, ..layer })
+        }
+        error => error,
+    }
 }
 
 /// Whether a layer failed because its blob's bytes are not those of its digest.

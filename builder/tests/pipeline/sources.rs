@@ -4,7 +4,7 @@ use lkbuild::registry::local::LocalSource;
 use lkbuild::registry::remote::{Remote, RemoteOptions};
 use testdata::{Layout, Registry};
 
-use crate::lab::{Lab, Options};
+use crate::lab::{Lab, Options, files};
 use crate::system;
 
 #[test]
@@ -61,4 +61,38 @@ fn a_registry_gives_the_same_bytes_and_is_needed_once() {
     assert!(pulled.files() == expected.files());
     drop(registry);
     assert!(lab.build(&yaml).files() == pulled.files());
+}
+
+#[test]
+fn a_damaged_blob_is_fetched_again() {
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let images = system::images();
+    registry.push(&images);
+    let yaml = format!("init:\n  - {}/test/sysctl:1\n", registry.host());
+    let pull = |lab: &Lab| {
+        let options = Options {
+            remote: Some(Box::new(Remote::new(RemoteOptions::default()).unwrap())),
+            ..Options::default()
+        };
+        lab.build_with(&yaml, options)
+            .unwrap_or_else(|e| panic!("{e}"))
+    };
+    let lab = Lab::new(&Layout::new());
+    let good = pull(&lab);
+    // The layers of the image, largest last; its documents are small.
+    let mut blobs = files(&lab.store().join("blobs/sha256"));
+    blobs.sort_by_key(|path| std::fs::metadata(path).unwrap().len());
+    for blob in &blobs[blobs.len() - 2..] {
+        let bytes = std::fs::read(blob).unwrap();
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 2] ^= 1;
+        for damaged in [&flipped[..], &bytes[..bytes.len() / 2], &[]] {
+            std::fs::write(blob, damaged).unwrap();
+            std::fs::remove_dir_all(lab.store().join("packs")).unwrap();
+            assert!(pull(&lab).files() == good.files(), "{}", blob.display());
+            lab.assert_store_is_good();
+        }
+    }
 }
