@@ -5,6 +5,7 @@
 //! Nothing is ever unpacked to the host's file system.
 
 pub mod assemble;
+pub mod atomic;
 pub mod build;
 pub mod cli;
 pub mod config;

@@ -334,7 +334,8 @@ pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> 
     crate::runtime::check(&moby)?;
     if args.dry_run {
         use std::io::Write;
-        let yaml = dry_run_yaml(&moby);
+        // LinuxKit ends it with an empty line.
+        let yaml = dry_run_yaml(&moby) + "\n";
         let written = std::io::stdout().write_all(yaml.as_bytes());
         return written.map_err(|source| OutputError::Io(source).into());
     }
@@ -376,7 +377,11 @@ fn build_and_write(
     if args.decompress_kernel {
         decompress_kernel(&mut image).map_err(OutputError::from)?;
     }
-    for (origin, files) in image.xattr_losses() {
+    let losses = match plan.formats.iter().any(|format| format.has_initrd()) {
+        true => image.xattr_losses(),
+        false => Vec::new(),
+    };
+    for (origin, files) in losses {
         context.progress.warn(format!(
             "{origin}: the extended attributes of {files} files are lost in an initrd"
         ));

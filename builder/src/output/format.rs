@@ -61,6 +61,11 @@ impl Format {
         !matches!(self, Format::KernelInitrd)
     }
 
+    /// Whether an initrd is part of it.
+    pub fn has_initrd(self) -> bool {
+        matches!(self, Format::KernelInitrd | Format::TarKernelInitrd)
+    }
+
     /// The name as `-f` takes it.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,9 +1,8 @@
 //! Writers: an [`Image`] becomes files.
 //!
 //! [`Format`] names what can be made; [`write()`] makes it. Files get their names together when all
-//! are written and synced ([`atomic`]).
+//! are written and synced ([`crate::atomic`]).
 
-pub mod atomic;
 mod format;
 pub mod initrd;
 pub mod kernel;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use formats::compress::Compression;
 use formats::tarball::{Entry, Kind, TarWriter};
 
-use super::atomic::{PendingFile, WriteFileError, commit, make_folder};
 use super::format::Format;
 use super::initrd::{InitrdError, InitrdSummary, write_initrd};
 use super::kernel::KernelError;
 use super::tree_tar::{TreeTarError, write_tree_tar};
 use crate::assemble::{Image, Kernel};
+use crate::atomic::{PendingFile, WriteFileError, commit, make_folder};
 use crate::pack::PackError;
 use crate::tree::SYNTHETIC_MTIME;
 

@@ -4,16 +4,17 @@
 //! the [`Workers`] compress these; the results go to the file in the order of the layer. Which
 //! thread does what when leaves no trace in the bytes.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{Read, Write};
 
 use formats::compress::Compression;
 
 use super::format::{Index, MAGIC, Nested, footer};
 use super::key::PackKey;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, WriteFailed};
 use super::read::{Pack, PackError};
 use super::store::PackStore;
 use super::workers::Workers;
+use crate::atomic::WriteFileError;
 use crate::layer::decompress::decompress;
 use crate::layer::{
     Entry, EntryKind, LayerError, LayerErrorKind, LayerSummary, Limits, Names, read_archive,
@@ -49,13 +50,8 @@ pub enum MakeError {
         found: String,
     },
     /// The pack could not be written.
-    #[error("can't write the pack {path}: {source}")]
-    Write {
-        /// Where it was to be.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("the pack of a layer: {0}")]
+    Write(#[from] WriteFileError),
     /// The pack that was just written can't be read.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -70,18 +66,31 @@ pub fn make<R: Read + Send>(
     workers: &Workers,
 ) -> Result<Pack, MakeError> {
     let key = &options.key;
-    let write_error = |source| MakeError::Write {
-        path: store.path(key).display().to_string(),
+    let write_error = |source| WriteFileError {
+        path: store.path(key),
         source,
     };
-    let file = store.create(key).map_err(write_error)?;
-    let mut pipeline = Pipeline::new(
-        BufWriter::with_capacity(1 << 18, file),
-        key.compression,
-        workers,
-    );
+    let mut pipeline = Pipeline::new(store.create(key)?, key.compression, workers);
     pipeline.put(&MAGIC).map_err(write_error)?;
-    let (summary, listing) = read_entries(blob, options, &mut pipeline)?;
+    let (summary, listing) = match read_entries(blob, options, &mut pipeline) {
+        Ok(read) => read,
+        // Bodies are written while the layer is read; that failed, not the layer.
+        Err(LayerError {
+            kind: LayerErrorKind::Read(error),
+            path,
+            offset,
+        }) => {
+            return Err(match error.downcast::<WriteFailed>() {
+                Ok(WriteFailed(source)) => write_error(source).into(),
+                Err(error) => MakeError::Layer(LayerError {
+                    kind: LayerErrorKind::Read(error),
+                    path,
+                    offset,
+                }),
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
     if let Some(expected) = options.diff_id.filter(|d| *d != summary.diff_id) {
         return Err(MakeError::DiffId {
             expected: hex(&expected),
@@ -104,11 +113,8 @@ pub fn make<R: Read + Send>(
     pipeline
         .put(&footer(offset, &encoded))
         .map_err(write_error)?;
-    let file = pipeline
-        .into_inner()
-        .into_inner()
-        .map_err(|e| write_error(e.into_error()))?;
-    let file = store.commit(key, file).map_err(write_error)?;
+    // Not synced: what a crash leaves of it fails its checksums and is made anew.
+    let file = pipeline.into_inner().finish(false)?;
     Ok(Pack::from_parts(
         file,
         store.path(key),

@@ -21,6 +21,11 @@ const MAX_READY: usize = 8;
 /// Smaller bodies have hardly a block that could be used again.
 const REUSE_FROM_BYTES: u64 = 3 * WINDOW_BYTES as u64;
 
+/// The pack could not be written: told apart from a layer that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct WriteFailed(pub(super) io::Error);
+
 /// Bodies on their way through the workers into the file.
 pub(super) struct Pipeline<'w, W> {
     out: W,
@@ -354,7 +359,9 @@ impl<'w, W: Write> Pipeline<'w, W> {
 
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.position += bytes.len() as u64;
-        self.out.write_all(bytes)
+        self.out
+            .write_all(bytes)
+            .map_err(|e| io::Error::other(WriteFailed(e)))
     }
 
     /// Ends all that is under way.

@@ -1,10 +1,11 @@
 //! Where packs lie: `packs/` beside the blobs of the store.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::key::PackKey;
+use crate::atomic::{PendingFile, WriteFileError, make_folder};
 
 /// The folder of packs. Packs appear in it whole (written beside, renamed) or not at all, and any
 /// of them may be deleted at any time.
@@ -31,21 +32,11 @@ impl PackStore {
         self.dir.join(key.file_name())
     }
 
-    /// A file beside `path(key)` to write the pack into; deleted when dropped unless persisted.
-    pub(super) fn create(&self, key: &PackKey) -> io::Result<tempfile::NamedTempFile> {
+    /// A file to write the pack into; it is gone when dropped without a name.
+    pub(super) fn create(&self, key: &PackKey) -> Result<PendingFile, WriteFileError> {
         let path = self.path(key);
-        let folder = path.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(folder)?;
-        tempfile::Builder::new()
-            .prefix(".tmp-")
-            .suffix(".pack")
-            .tempfile_in(folder)
-    }
-
-    /// Gives a written pack its name. Not synced: what a crash leaves of it fails its checksums
-    /// and is made anew.
-    pub(super) fn commit(&self, key: &PackKey, file: tempfile::NamedTempFile) -> io::Result<File> {
-        file.persist(self.path(key)).map_err(|e| e.error)
+        make_folder(path.parent().unwrap_or(&self.dir))?;
+        PendingFile::create(&path)
     }
 
     /// Takes a damaged pack away, so that it is made anew.

@@ -1,28 +1,28 @@
 //! Writing one blob.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{StoreError, TEMPORARY_PREFIX, io_error};
+use super::{StoreError, io_error};
+use crate::atomic::{PendingFile, WriteFileError, make_folder};
 
-/// A blob on its way into the store: a file beside its place, deleted unless committed.
+/// A blob on its way into the store: nothing is left of it unless it is committed.
 pub struct BlobWriter {
-    file: BufWriter<tempfile::NamedTempFile>,
+    file: PendingFile,
     path: PathBuf,
+}
+
+impl From<WriteFileError> for StoreError {
+    fn from(error: WriteFileError) -> Self {
+        io_error("write", &error.path, error.source)
+    }
 }
 
 impl BlobWriter {
     pub(super) fn new(path: PathBuf) -> Result<Self, StoreError> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(|e| io_error("make the folder", folder, e))?;
-        let file = tempfile::Builder::new()
-            .prefix(TEMPORARY_PREFIX)
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder)
-            .map_err(|e| io_error("make a file in", folder, e))?;
+        make_folder(path.parent().unwrap_or(Path::new(".")))?;
         Ok(BlobWriter {
-            file: BufWriter::with_capacity(1 << 18, file),
+            file: PendingFile::create(&path)?,
             path,
         })
     }
@@ -37,15 +37,7 @@ impl BlobWriter {
     /// Syncs the file and gives it its name. Another build may have done the same: then the
     /// same bytes replace each other.
     pub fn commit(self) -> Result<(), StoreError> {
-        let error = |e| io_error("write", &self.path, e);
-        let file = self.file.into_inner().map_err(|e| error(e.into_error()))?;
-        file.as_file().sync_data().map_err(error)?;
-        file.persist(&self.path).map_err(|e| error(e.error))?;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)
-                .and_then(|f| f.sync_all())
-                .map_err(error)?;
-        }
+        self.file.finish(true)?;
         Ok(())
     }
 }

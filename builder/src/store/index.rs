@@ -1,12 +1,12 @@
 //! `index.json`: which names the store knows.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::{MAX_INDEX_BYTES, StoreError, io_error, read_bounded};
+use crate::atomic::{PendingFile, make_folder};
 use crate::digest::Digest;
 
 /// The annotation that holds an image's full name (image-spec, annotations.md).
@@ -128,18 +128,12 @@ fn parse_entry(path: &Path, name: &str, entry: &Value) -> Result<IndexEntry, Sto
     })
 }
 
-/// Writes beside, syncs and renames.
+/// Writes the whole file, on the disk when this returns.
 pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let error = |e| io_error("write", path, e);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(error)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(super::TEMPORARY_PREFIX)
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)
-        .map_err(error)?;
-    file.write_all(bytes).map_err(error)?;
-    file.as_file().sync_data().map_err(error)?;
-    file.persist(path).map_err(|e| error(e.error))?;
-    File::open(folder).and_then(|f| f.sync_all()).map_err(error)
+    make_folder(path.parent().unwrap_or(Path::new(".")))?;
+    let mut file = PendingFile::create(path)?;
+    file.write_all(bytes)
+        .map_err(|e| io_error("write", path, e))?;
+    file.finish(true)?;
+    Ok(())
 }

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 pub use blob::BlobWriter;
 pub use index::{IndexEntry, NAME_ANNOTATION};
 
+use crate::atomic::TEMPORARY_PREFIX;
 use crate::digest::{Digest, VerifyingReader};
 
 /// Largest JSON document (index, manifest, config) that is read: what registries accept at most.
@@ -25,7 +26,6 @@ pub const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 /// Files that a crash left behind are taken away when they are older.
 const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-const TEMPORARY_PREFIX: &str = ".lkbuild-";
 
 /// Why the store could not be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,8 @@
-//! Output files that appear whole or not at all.
+//! Files that appear whole or not at all: outputs, blobs and packs.
 //!
 //! A file is written without a name (`O_TMPFILE`), so nothing is left of it however the program
 //! ends; where the file system can't do that, it has a temporary name that is removed when the
-//! file is dropped. All files of a build get their names together, at the end.
+//! file is dropped. The outputs of a build get their names together, at the end.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -11,6 +11,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+
+/// How temporary names begin, on file systems that need them.
+pub const TEMPORARY_PREFIX: &str = ".lkbuild-";
 
 /// A file that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +53,7 @@ impl PendingFile {
             Err(_) => {
                 let builder = &mut tempfile::Builder::new();
                 builder
-                    .prefix(".lkbuild-")
+                    .prefix(TEMPORARY_PREFIX)
                     .permissions(Permissions::from_mode(0o644));
                 let (file, named) = builder.tempfile_in(folder).map_err(error)?.into_parts();
                 (file, Some(named))
@@ -81,19 +84,39 @@ impl PendingFile {
         self.file.get_ref().sync_all()
     }
 
+    /// Gives the file its name and hands it over, open for reading. Unless `sync` says so, what a
+    /// crash of the machine leaves of it may be damaged: that is for files with checksums.
+    pub fn finish(mut self, sync: bool) -> Result<File, WriteFileError> {
+        let finished = if sync { self.sync() } else { self.file.flush() };
+        let named = finished.and_then(|()| self.take_name());
+        named.map_err(|source| WriteFileError {
+            path: self.path.clone(),
+            source,
+        })?;
+        if sync {
+            sync_folder(&self.path);
+        }
+        let PendingFile { path, file, .. } = self;
+        file.into_inner().map_err(|e| WriteFileError {
+            path,
+            source: e.into_error(),
+        })
+    }
+
     fn take_name(&mut self) -> io::Result<()> {
         if let Some(named) = self.named.take() {
             return named.persist(&self.path).map_err(|e| e.error);
         }
         // linkat does not replace: the file gets a name beside, then the right one.
         let folder = folder_of(&self.path);
-        let beside = tempfile::Builder::new()
-            .prefix(".lkbuild-")
-            .make_in(folder, |beside| {
-                let descriptor = self.file.get_ref().as_fd().as_raw_fd();
-                let from = format!("/proc/self/fd/{descriptor}");
-                linkat(CWD, from, CWD, beside, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
-            })?;
+        let beside =
+            tempfile::Builder::new()
+                .prefix(TEMPORARY_PREFIX)
+                .make_in(folder, |beside| {
+                    let descriptor = self.file.get_ref().as_fd().as_raw_fd();
+                    let from = format!("/proc/self/fd/{descriptor}");
+                    linkat(CWD, from, CWD, beside, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
+                })?;
         beside
             .into_temp_path()
             .persist(&self.path)
@@ -131,11 +154,14 @@ pub fn commit(mut files: Vec<PendingFile>) -> Result<(), WriteFileError> {
             path: file.path.clone(),
             source,
         })?;
-        let folder = folder_of(&file.path);
-        // The names are on the disk, too; not every file system can sync a folder.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        sync_folder(&file.path);
     }
     Ok(())
+}
+
+/// Puts a new name on the disk; not every file system can sync a folder.
+fn sync_folder(path: &Path) {
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
 }
 
 fn folder_of(path: &Path) -> &Path {
