@@ -11,6 +11,7 @@ pub mod document;
 pub mod layer;
 pub mod pack;
 pub mod reference;
+pub mod reuse;
 pub mod tree;
 pub mod yaml;
 
@@ -31,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("pack-index", pack::pack_index),
     ("qcow2", disk_image::qcow2),
     ("reference", reference::reference),
+    ("reuse", reuse::reuse),
     ("tree", tree::tree),
     ("vhd", disk_image::vhd),
     ("vmdk", disk_image::vmdk),
