@@ -1,3 +1,6 @@
+// Offsets of inputs that are in memory.
+#![allow(clippy::cast_possible_truncation)]
+
 use std::io::{Read, Write};
 
 use flate2::write::GzEncoder;
