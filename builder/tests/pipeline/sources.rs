@@ -1,4 +1,4 @@
-//! The same images from elsewhere give the same bytes.
+//! The same images from elsewhere give the same tree, and the same blobs the same bytes.
 
 use lkbuild::registry::local::LocalSource;
 use lkbuild::registry::remote::{Remote, RemoteOptions};
@@ -8,7 +8,7 @@ use crate::lab::{Lab, Options, files};
 use crate::system;
 
 #[test]
-fn layouts_and_docker_save_give_the_same_bytes() {
+fn layouts_give_the_same_bytes_and_docker_save_the_same_tree() {
     let images = system::images();
     let expected = Lab::new(&images).build(system::YAML);
     let sources = tempfile::tempdir().unwrap();
@@ -29,7 +29,10 @@ fn layouts_and_docker_save_give_the_same_bytes() {
             [""; 0],
             "{name}"
         );
-        assert!(built.files() == expected.files(), "{name}: other bytes");
+        // docker save unpacks layers, so that there are no blocks of theirs to reuse.
+        if name != "saved.tar" {
+            assert!(built.files() == expected.files(), "{name}: other bytes");
+        }
         lab.assert_store_is_good();
     }
 }
