@@ -11,12 +11,14 @@
 //! | [`tarball`] | tar with PAX records |
 //! | [`payload`] | what all media are written from: bytes by place, sparse |
 //! | [`fat`], [`disk`] | a volume for firmware, and a GPT disk around it |
+//! | [`boot`] | what our loaders for BIOS and UEFI are told |
 //! | [`raw`], [`vmdk`], [`qcow2`], [`vhd`] | disks as files |
 //!
 //! Each format has its on-disk structures in `format.rs`, a writer, and a reader within limits
 //! that is a fuzz target. Outside programs judge what is written.
 
 mod blocks;
+pub mod boot;
 pub mod compress;
 pub mod cpio;
 pub mod disk;
