@@ -7,8 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use formats::compress::Compression;
 
+use super::CliError;
 use super::input::{default_name, read_all};
-use super::{CliError, credentials};
+use super::source::{SourceArgs, Want};
 use crate::assemble::sbom::{SYNTHETIC_TIME, rfc3339};
 use crate::build::{Context, SbomPlan, build, resolve};
 use crate::config::{Moby, dry_run_yaml, load};
@@ -17,10 +18,7 @@ use crate::output::kernel::decompress_kernel;
 use crate::output::{Format, OutputError, Outputs, Written, write};
 use crate::pack::Workers;
 use crate::progress::{Event, Progress, size};
-use crate::registry::local::LocalSource;
-use crate::registry::remote::{Remote, RemoteOptions};
-use crate::registry::{Images, ImagesOptions, Platform, Source};
-use crate::store::Store;
+use crate::registry::Platform;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,35 +70,6 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "ARCH", default_value = std::env::consts::ARCH)]
     arch: String,
 
-    /// The cache: an OCI layout that LinuxKit can use as well (default: ~/.linuxkit/cache)
-    #[arg(long, value_name = "DIR", env = "LINUXKIT_CACHE")]
-    cache: Option<PathBuf>,
-
-    /// OCI layouts (folder or tar) and docker save archives to look for images in first
-    #[arg(long, value_name = "PATH")]
-    images: Vec<PathBuf>,
-
-    /// Fetch nothing
-    #[arg(long)]
-    offline: bool,
-
-    /// Mirrors of registries, as REGISTRY=URL, or URL for all; asked before the registry
-    #[arg(
-        long,
-        value_name = "MIRROR",
-        env = "LINUXKIT_MIRROR",
-        value_delimiter = ','
-    )]
-    mirror: Vec<String>,
-
-    /// Registries (HOST or HOST:PORT) that may be spoken to without encryption
-    #[arg(long, value_name = "HOST")]
-    insecure_registry: Vec<String>,
-
-    /// Certificates (PEM) to trust besides the system's
-    #[arg(long, value_name = "FILE")]
-    cert_file: Vec<PathBuf>,
-
     /// Write the kernel decompressed
     #[arg(long)]
     decompress_kernel: bool,
@@ -132,6 +101,9 @@ pub(super) struct BuildArgs {
     /// Take images from the tar of an earlier build; refused, as the cache does that
     #[arg(long, value_name = "FILE", hide = true)]
     input_tar: Option<PathBuf>,
+
+    #[command(flatten)]
+    source: SourceArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -174,7 +146,6 @@ impl From<&LimitArgs> for Limits {
 struct Plan {
     formats: Vec<Format>,
     outputs: Outputs,
-    cache: PathBuf,
     threads: usize,
     home: Option<PathBuf>,
     sbom: Option<SbomPlan>,
@@ -198,7 +169,7 @@ impl BuildArgs {
                 "--input-tar: not needed here: what did not change is taken from the cache anyway",
             );
         }
-        if self.offline && self.pull {
+        if self.source.offline && self.pull {
             return usage("--offline and --pull can't be given together");
         }
         let formats = match (&self.format[..], &self.output) {
@@ -227,11 +198,6 @@ impl BuildArgs {
             Some(file) => Outputs::File(file.into()),
         };
         let home = std::env::home_dir();
-        let cache = match (&self.cache, &home) {
-            (Some(dir), _) => dir.clone(),
-            (None, Some(home)) => home.join(".linuxkit/cache"),
-            (None, None) => return usage("there is no home folder: name a cache with --cache"),
-        };
         let threads = self
             .threads
             .or_else(|| std::thread::available_parallelism().ok());
@@ -245,7 +211,6 @@ impl BuildArgs {
         Ok(Plan {
             formats,
             outputs,
-            cache,
             threads: threads.map_or(1, NonZeroUsize::get),
             home,
             sbom,
@@ -263,57 +228,6 @@ impl BuildArgs {
             )));
         }
         Ok(name)
-    }
-
-    /// Registries and files that images may come from.
-    fn images(&self, store: Store, sboms: bool) -> Result<Images, CliError> {
-        let mut files: Vec<Box<dyn Source>> = Vec::new();
-        for path in &self.images {
-            files.push(Box::new(LocalSource::open(path)?));
-        }
-        let remote: Option<Box<dyn Source>> = match self.offline {
-            true => None,
-            false => Some(Box::new(Remote::new(self.remote_options()?)?)),
-        };
-        let platform = Platform::linux(&self.arch);
-        Ok(Images::new(
-            store,
-            ImagesOptions {
-                platform,
-                pull: self.pull,
-                sboms,
-                files,
-                remote,
-            },
-        ))
-    }
-
-    fn remote_options(&self) -> Result<RemoteOptions, CliError> {
-        let mut ca_certificates = Vec::new();
-        for path in &self.cert_file {
-            let pem = std::fs::read(path).map_err(|source| CliError::File {
-                path: path.clone(),
-                source,
-            })?;
-            ca_certificates.push(pem);
-        }
-        let mirrors = self.mirror.iter().filter(|m| !m.is_empty()).map(|mirror| {
-            // A registry's name holds no slash, and a URL no equals sign before its slashes.
-            match mirror
-                .split_once('=')
-                .filter(|(registry, _)| !registry.contains('/'))
-            {
-                Some((registry, url)) => (registry.to_owned(), url.to_owned()),
-                None => ("*".to_owned(), mirror.clone()),
-            }
-        });
-        Ok(RemoteOptions {
-            insecure: self.insecure_registry.clone(),
-            mirrors: mirrors.collect(),
-            ca_certificates,
-            credentials: Box::new(credentials::lookup),
-            ..RemoteOptions::default()
-        })
     }
 }
 
@@ -339,8 +253,12 @@ pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> 
         let written = std::io::stdout().write_all(yaml.as_bytes());
         return written.map_err(|source| OutputError::Io(source).into());
     }
-    let store = Store::open(&plan.cache)?;
-    let images = args.images(store, plan.sbom.is_some())?;
+    let want = Want {
+        platform: Platform::linux(&args.arch),
+        pull: args.pull,
+        sboms: plan.sbom.is_some(),
+    };
+    let images = args.source.images(args.source.store()?, want)?;
     let workers = Workers::new(plan.threads).map_err(|e| CliError::Setup(e.to_string()))?;
     let context = Context {
         images: &images,

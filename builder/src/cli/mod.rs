@@ -5,6 +5,7 @@ mod credentials;
 mod error;
 mod input;
 mod manual;
+mod source;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

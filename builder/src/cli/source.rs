@@ -1,0 +1,123 @@
+//! Where images come from, as options that build, cache and lock share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{CliError, credentials};
+use crate::registry::local::LocalSource;
+use crate::registry::remote::{Remote, RemoteOptions};
+use crate::registry::{Images, ImagesOptions, Platform, Source};
+use crate::store::Store;
+
+/// The cache, the files and the registries.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Images")]
+pub(super) struct SourceArgs {
+    /// The cache: an OCI layout that LinuxKit can use as well (default: ~/.linuxkit/cache)
+    #[arg(long, value_name = "DIR", env = "LINUXKIT_CACHE")]
+    cache: Option<PathBuf>,
+
+    /// OCI layouts (folder or tar) and docker save archives to look for images in first
+    #[arg(long, value_name = "PATH")]
+    images: Vec<PathBuf>,
+
+    /// Fetch nothing
+    #[arg(long)]
+    pub(super) offline: bool,
+
+    /// Mirrors of registries, as REGISTRY=URL, or URL for all; asked before the registry
+    #[arg(
+        long,
+        value_name = "MIRROR",
+        env = "LINUXKIT_MIRROR",
+        value_delimiter = ','
+    )]
+    mirror: Vec<String>,
+
+    /// Registries (HOST or HOST:PORT) that may be spoken to without encryption
+    #[arg(long, value_name = "HOST")]
+    insecure_registry: Vec<String>,
+
+    /// Certificates (PEM) to trust besides the system's
+    #[arg(long, value_name = "FILE")]
+    cert_file: Vec<PathBuf>,
+}
+
+/// Which images are wanted of the sources.
+pub(super) struct Want {
+    pub(super) platform: Platform,
+    /// Ask the sources even for names that the store knows.
+    pub(super) pull: bool,
+    /// Attached SPDX documents too.
+    pub(super) sboms: bool,
+}
+
+impl SourceArgs {
+    /// The cache's folder.
+    pub(super) fn cache_dir(&self) -> Result<PathBuf, CliError> {
+        match (&self.cache, std::env::home_dir()) {
+            (Some(dir), _) => Ok(dir.clone()),
+            (None, Some(home)) => Ok(home.join(".linuxkit/cache")),
+            (None, None) => Err(CliError::Usage(
+                "there is no home folder: name a cache with --cache".into(),
+            )),
+        }
+    }
+
+    /// The cache, made where it is missing.
+    pub(super) fn store(&self) -> Result<Store, CliError> {
+        Ok(Store::open(&self.cache_dir()?)?)
+    }
+
+    /// Registries and files that images may come from. Offline, nothing is set up that could open
+    /// a socket.
+    pub(super) fn images(&self, store: Store, want: Want) -> Result<Images, CliError> {
+        let mut files: Vec<Box<dyn Source>> = Vec::new();
+        for path in &self.images {
+            files.push(Box::new(LocalSource::open(path)?));
+        }
+        let remote: Option<Box<dyn Source>> = match self.offline {
+            true => None,
+            false => Some(Box::new(Remote::new(self.remote_options()?)?)),
+        };
+        Ok(Images::new(
+            store,
+            ImagesOptions {
+                platform: want.platform,
+                pull: want.pull,
+                sboms: want.sboms,
+                files,
+                remote,
+            },
+        ))
+    }
+
+    fn remote_options(&self) -> Result<RemoteOptions, CliError> {
+        let mut ca_certificates = Vec::new();
+        for path in &self.cert_file {
+            let pem = std::fs::read(path).map_err(|source| CliError::File {
+                path: path.clone(),
+                source,
+            })?;
+            ca_certificates.push(pem);
+        }
+        let mirrors = self.mirror.iter().filter(|m| !m.is_empty()).map(|mirror| {
+            // A registry's name holds no slash, and a URL no equals sign before its slashes.
+            match mirror
+                .split_once('=')
+                .filter(|(registry, _)| !registry.contains('/'))
+            {
+                Some((registry, url)) => (registry.to_owned(), url.to_owned()),
+                None => ("*".to_owned(), mirror.clone()),
+            }
+        });
+        Ok(RemoteOptions {
+            insecure: self.insecure_registry.clone(),
+            mirrors: mirrors.collect(),
+            ca_certificates,
+            credentials: Box::new(credentials::lookup),
+            ..RemoteOptions::default()
+        })
+    }
+}
