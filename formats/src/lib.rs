@@ -12,6 +12,7 @@
 //! | [`payload`] | what all media are written from: bytes by place, sparse |
 //! | [`fat`], [`disk`] | a volume for firmware, and a GPT disk around it |
 //! | [`boot`] | what our loaders for BIOS and UEFI are told |
+//! | [`medium`] | the volume with loader, kernel and initrd that every medium is made around |
 //! | [`raw`], [`vmdk`], [`qcow2`], [`vhd`] | disks as files |
 //!
 //! Each format has its on-disk structures in `format.rs`, a writer, and a reader within limits
@@ -23,6 +24,7 @@ pub mod compress;
 pub mod cpio;
 pub mod disk;
 pub mod fat;
+pub mod medium;
 mod memory;
 pub mod payload;
 pub mod qcow2;
