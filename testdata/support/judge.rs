@@ -33,11 +33,24 @@ pub fn judge(program: &str) -> Option<PathBuf> {
         .map(|dir| dir.join(program))
         .find(|candidate| candidate.is_file());
     if found.is_none() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "judge {program} missing: run testdata/install-tools"
-        );
-        eprintln!("skipped: {program} not installed (testdata/install-tools installs it)");
+        missing(program);
     }
     found
+}
+
+/// As [`judge`], for a file that such a program needs.
+pub(crate) fn judge_file(path: &Path) -> Option<()> {
+    if path.is_file() {
+        return Some(());
+    }
+    missing(&path.display().to_string());
+    None
+}
+
+fn missing(what: &str) {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "judge {what} missing: run testdata/install-tools"
+    );
+    eprintln!("skipped: {what} not installed (testdata/install-tools installs it)");
 }

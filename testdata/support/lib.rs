@@ -8,6 +8,7 @@
 //! * [`model`]: the merge rules once more, slow and obvious, to compare the engine with;
 //! * [`snapshot`]: file systems as flat lists that can be compared line by line;
 //! * [`Registry`]: a real registry on localhost;
+//! * [`qemu`]: machines that boot our media;
 //! * [`judge()`]: the outside programs that judge our output, and [`vectors_dir`].
 //!
 //! A panic is how test support fails, so the lints against it are off here.
@@ -25,6 +26,7 @@ mod layer;
 mod layout;
 pub mod model;
 mod prng;
+pub mod qemu;
 mod registry;
 pub mod sequences;
 pub mod snapshot;

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::qemu::{Attach, DiskFormat, Drive, Firmware, Machine, Outcome};
 use crate::*;
 
 /// Lists a tar with GNU tar, or `None` where it is not installed.
@@ -201,4 +202,65 @@ fn vectors_are_understood_whole() {
 fn random_choices_never_change() {
     // First value of SplitMix64 for seed 0, as published with java.util.SplittableRandom.
     assert_eq!(Prng::new(0).bits(), 0xe220_a839_7b1d_cdaf);
+}
+
+/// A boot sector that writes its text to the first serial line and the screen.
+fn boot_sector() -> Vec<u8> {
+    let mut sector = vec![
+        0x31, 0xc0, 0x8e, 0xd8, // ds = 0
+        0xfc, 0xbe, 0x1d, 0x7c, // si = text
+        0xac, 0x84, 0xc0, 0x74, 0x0d, // its next byte; at 0, go to the end
+        0xba, 0xf8, 0x03, 0xee, // to port 0x3f8
+        0xb4, 0x0e, 0xbb, 0x07, 0x00, 0xcd, 0x10, // and to the screen
+        0xeb, 0xee, // next
+        0xf4, 0xeb, 0xfd, // for ever
+    ];
+    sector.extend_from_slice(b"the sector speaks\r\n\0");
+    sector.resize(510, 0);
+    sector.extend_from_slice(&[0x55, 0xaa]);
+    sector.resize(1 << 20, 0);
+    sector
+}
+
+#[test]
+fn a_machine_boots_its_first_drive() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = dir.path().join("a,b.raw");
+    let empty = dir.path().join("empty.raw");
+    std::fs::write(&disk, boot_sector()).unwrap();
+    std::fs::write(&empty, vec![0; 1 << 20]).unwrap();
+    for attach in [Attach::Ahci, Attach::Pvscsi] {
+        let Some(machine) = Machine::new(Firmware::Bios) else {
+            return;
+        };
+        let mut guest = machine
+            .drive(Drive::new(attach, DiskFormat::Raw, &disk))
+            .drive(Drive::new(Attach::Ahci, DiskFormat::Raw, &empty))
+            .memory_mib(64)
+            .start();
+        let log = guest.expect(&["the sector speaks"], &["another"], 60);
+        assert_eq!(log, "the sector speaks\n");
+        guest.expect_on_screen("the sector speaks", 20);
+        assert!(guest.firmware_log().contains("Booting from Hard Disk"));
+        assert_eq!(
+            guest.wait_for(&["nothing"], &["sector"], 1),
+            Outcome::Refused("sector".to_owned())
+        );
+        assert_eq!(guest.wait_for(&["nothing"], &[], 0), Outcome::TimedOut);
+        guest.control("quit", &serde_json::json!({}));
+        assert_eq!(guest.wait_for(&["nothing"], &[], 20), Outcome::Ended);
+        assert_eq!(guest.wait_for(&[], &[], 20), Outcome::Seen);
+    }
+}
+
+#[test]
+fn a_machine_has_the_firmware_that_was_asked_for() {
+    let Some(machine) = Machine::new(Firmware::Uefi) else {
+        return;
+    };
+    // Nothing to boot from: the firmware says so on the serial line.
+    machine
+        .memory_mib(256)
+        .start()
+        .expect(&["BdsDxe"], &["SeaBIOS"], 120);
 }
