@@ -1,6 +1,6 @@
 //! Sequences of layers made from choices: of a random number generator, or of a fuzzer.
 
-use crate::Layer;
+use crate::{Kind, Layer};
 
 /// A choice: a number below the one given.
 pub type Choose<'a> = &'a mut dyn FnMut(usize) -> usize;
@@ -14,6 +14,34 @@ pub fn layers(choose: Choose<'_>) -> Vec<Layer> {
     let count = 1 + choose(5);
     let files = &mut Vec::new();
     (0..count).map(|_| layer(choose, files)).collect()
+}
+
+/// As [`layers`], with names that try to get out: climbing, absolute, through links that climb.
+pub fn hostile(choose: Choose<'_>) -> Vec<Layer> {
+    let mut layers = layers(choose);
+    for layer in &mut layers {
+        for entry in &mut layer.entries {
+            let prefix = *pick(
+                choose,
+                &[
+                    "",
+                    "",
+                    "/",
+                    "../",
+                    "/../../",
+                    "./",
+                    "a/../../",
+                    "b/../../../c/",
+                ],
+            );
+            entry.path.splice(0..0, prefix.bytes());
+            let prefix = pick(choose, &["", "/", "../../../../", "/../etc/", "a/../../"]);
+            if let Kind::Symlink(target) | Kind::Hardlink(target) = &mut entry.kind {
+                target.splice(0..0, prefix.bytes());
+            }
+        }
+    }
+    layers
 }
 
 fn layer(choose: Choose<'_>, files: &mut Vec<String>) -> Layer {

@@ -8,4 +8,5 @@ mod engine;
 mod packs;
 mod random;
 mod refused;
+mod suites;
 mod umoci;

@@ -6,6 +6,7 @@ use formats::compress::Compression;
 use lkbuild::build::{Context, build, resolve};
 use lkbuild::layer::Limits;
 use lkbuild::output::initrd::write_initrd;
+use lkbuild::output::tree_tar::write_tree_tar;
 use lkbuild::pack::Workers;
 use lkbuild::progress::{Counters, Progress};
 use lkbuild::registry::{Images, ImagesOptions, Platform, Source};
@@ -28,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) files: Vec<Box<dyn Source>>,
     /// The registries.
     pub(crate) remote: Option<Box<dyn Source>>,
+    /// Write the tar as well.
+    pub(crate) tar: bool,
 }
 
 /// What came out.
@@ -35,6 +38,8 @@ pub(crate) struct Built {
     pub(crate) initrd: Vec<u8>,
     pub(crate) kernel: Vec<u8>,
     pub(crate) cmdline: String,
+    /// Empty, unless it was asked for.
+    pub(crate) tar: Vec<u8>,
     pub(crate) counters: Counters,
 }
 
@@ -111,6 +116,7 @@ impl Lab {
             initrd: Vec::new(),
             kernel: Vec::new(),
             cmdline: String::new(),
+            tar: Vec::new(),
             counters: Counters::default(),
         };
         write_initrd(&mut built.initrd, &image, compression).map_err(|e| e.to_string())?;
@@ -118,6 +124,9 @@ impl Lab {
             let mut body = image.open(&kernel.body).map_err(|e| e.to_string())?;
             std::io::copy(&mut body, &mut built.kernel).map_err(|e| e.to_string())?;
             built.cmdline.clone_from(&kernel.cmdline);
+        }
+        if options.tar {
+            built.tar = write_tree_tar(Vec::new(), &image, false).map_err(|e| e.to_string())?;
         }
         built.counters = progress.counters();
         Ok(built)

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod command_line;
+mod contained;
 mod damage;
 mod failures;
 mod initrd;
