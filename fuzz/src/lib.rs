@@ -8,6 +8,7 @@ pub mod compress;
 pub mod cpio;
 pub mod disk_image;
 pub mod document;
+pub mod kernel;
 pub mod layer;
 pub mod pack;
 pub mod reference;
@@ -27,6 +28,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("fat", disk_image::fat),
     ("gpt", disk_image::gpt),
     ("image-label", yaml::image_label),
+    ("kernel", kernel::kernel),
     ("layer", layer::layer),
     ("pack", pack::pack),
     ("pack-index", pack::pack_index),

@@ -5,6 +5,8 @@
 //! are, the command line and the RAM that the system needs are patched into them when a medium is
 //! written. Both refuse to start a kernel without its whole initrd.
 
+pub mod kernel;
+
 use crate::payload::{Payload, crc32};
 
 /// Kernel and initrd start at multiples of this on every medium: the sector of a CD.
