@@ -5,7 +5,7 @@
 //! file is dropped. The outputs of a build get their names together, at the end.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ pub struct PendingFile {
     file: BufWriter<File>,
     /// Its temporary name, where it has one.
     named: Option<tempfile::TempPath>,
+    position: u64,
     bytes: u64,
 }
 
@@ -64,6 +65,7 @@ impl PendingFile {
             path: path.to_owned(),
             file,
             named,
+            position: 0,
             bytes: 0,
         })
     }
@@ -73,9 +75,16 @@ impl PendingFile {
         &self.path
     }
 
-    /// Bytes written so far.
+    /// Length of what was written so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The file for reading what was written so far. It shares its position with this one: read it
+    /// by place.
+    pub fn reader(&mut self) -> io::Result<File> {
+        self.file.flush()?;
+        self.file.get_ref().try_clone()
     }
 
     /// All bytes are on the disk when this returns.
@@ -128,12 +137,20 @@ impl PendingFile {
 impl Write for PendingFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let n = self.file.write(buf).map_err(|e| named(&self.path, e))?;
-        self.bytes += n as u64;
+        self.position += n as u64;
+        self.bytes = self.bytes.max(self.position);
         Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush().map_err(|e| named(&self.path, e))
+    }
+}
+
+impl Seek for PendingFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.position = self.file.seek(to).map_err(|e| named(&self.path, e))?;
+        Ok(self.position)
     }
 }
 
@@ -164,7 +181,8 @@ fn sync_folder(path: &Path) {
     let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that a file is in.
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -206,6 +224,26 @@ mod tests {
         commit(pending).unwrap();
         assert_eq!(files(dir.path()), ["a", "b"]);
         assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_was_written_can_be_read_and_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = PendingFile::create(&dir.path().join("a")).unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let mut read = [0; 3];
+        let reader = file.reader().unwrap();
+        std::os::unix::fs::FileExt::read_exact_at(&reader, &mut read, 4).unwrap();
+        assert_eq!(&read, b"456");
+        file.seek(SeekFrom::Start(2)).unwrap();
+        file.write_all(b"xy").unwrap();
+        assert_eq!(file.bytes(), 10);
+        file.seek(SeekFrom::Start(12)).unwrap();
+        file.write_all(b"!").unwrap();
+        assert_eq!(file.bytes(), 13);
+        commit(vec![file]).unwrap();
+        let bytes = fs::read(dir.path().join("a")).unwrap();
+        assert_eq!(bytes, b"01xy456789\0\0!");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Writers: an [`Image`] becomes files.
 //!
-//! [`Format`] names what can be made; [`write()`] makes it. Files get their names together when all
+//! [`Format`] names what can be made; [`write()`] makes it. Formats that share kernel and initrd get
+//! them from one place (`media`). Files get their names together when all
 //! are written and synced ([`crate::atomic`]).
 
 mod format;
 pub mod initrd;
 pub mod kernel;
+mod media;
 pub mod tree_tar;
 mod write;
 

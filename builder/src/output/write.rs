@@ -7,11 +7,12 @@ use formats::compress::Compression;
 use formats::tarball::{Entry, Kind, TarWriter};
 
 use super::format::Format;
-use super::initrd::{InitrdError, InitrdSummary, write_initrd};
+use super::initrd::{InitrdError, InitrdSummary};
 use super::kernel::KernelError;
+use super::media::{Media, reader};
 use super::tree_tar::{TreeTarError, write_tree_tar};
 use crate::assemble::{Image, Kernel};
-use crate::atomic::{PendingFile, WriteFileError, commit, make_folder};
+use crate::atomic::{PendingFile, WriteFileError, commit, folder_of, make_folder};
 use crate::pack::PackError;
 use crate::tree::SYNTHETIC_MTIME;
 
@@ -92,7 +93,8 @@ impl OutputError {
     }
 }
 
-fn inside(error: &io::Error) -> Option<&PackError> {
+/// The error of a pack inside an I/O error: of a body that was read as a stream.
+pub(super) fn inside(error: &io::Error) -> Option<&PackError> {
     error.get_ref()?.downcast_ref()
 }
 
@@ -103,39 +105,52 @@ pub fn write(
     outputs: &Outputs,
     compression: Compression,
 ) -> Result<Written, OutputError> {
-    let mut written = Written::default();
-    let mut pending = Vec::new();
+    if let Outputs::Named { dir, .. } = outputs {
+        make_folder(dir)?;
+    }
+    let mut job = Job {
+        image,
+        media: Media::new(image, compression, &outputs.folder()),
+        pending: Vec::new(),
+    };
     for &format in formats {
         match (format, outputs) {
             (Format::KernelInitrd, Outputs::Named { dir, name }) => {
-                make_folder(dir)?;
-                kernel_initrd(image, dir, name, compression, &mut pending, &mut written)?;
+                job.kernel_initrd(dir, name)?;
             }
             (_, Outputs::Stdout) => {
                 let stdout = io::stdout().lock();
                 let mut stdout = io::BufWriter::with_capacity(1 << 18, stdout);
-                stream(image, format, &mut stdout, compression, &mut written)?;
+                job.stream(format, &mut stdout)?;
                 stdout.flush()?;
             }
-            (_, Outputs::File(path)) => {
-                let mut file = PendingFile::create(path)?;
-                stream(image, format, &mut file, compression, &mut written)?;
-                pending.push(file);
-            }
+            (_, Outputs::File(path)) => job.file(format, path)?,
             (_, Outputs::Named { dir, name }) => {
-                make_folder(dir)?;
-                let mut file = PendingFile::create(&dir.join(file_name(format, name)))?;
-                stream(image, format, &mut file, compression, &mut written)?;
-                pending.push(file);
+                job.file(format, &dir.join(file_name(format, name)))?;
             }
         }
     }
-    written.files = pending
-        .iter()
-        .map(|f| (f.path().to_owned(), f.bytes()))
-        .collect();
-    commit(pending)?;
+    let written = Written {
+        files: job
+            .pending
+            .iter()
+            .map(|f| (f.path().to_owned(), f.bytes()))
+            .collect(),
+        initrd: job.media.summary(),
+    };
+    commit(job.pending)?;
     Ok(written)
+}
+
+impl Outputs {
+    /// The folder that files go to, and temporary files too.
+    fn folder(&self) -> PathBuf {
+        match self {
+            Outputs::Named { dir, .. } => dir.clone(),
+            Outputs::File(path) => folder_of(path).to_owned(),
+            Outputs::Stdout => std::env::temp_dir(),
+        }
+    }
 }
 
 /// The name of a format that is one file.
@@ -146,39 +161,97 @@ fn file_name(format: Format, name: &str) -> String {
     }
 }
 
-fn kernel(image: &Image, format: Format) -> Result<&Kernel, OutputError> {
-    image.kernel.as_ref().ok_or(OutputError::NoKernel(format))
+/// The outputs of a build on their way.
+struct Job<'a> {
+    image: &'a Image,
+    media: Media<'a>,
+    pending: Vec<PendingFile>,
 }
 
-fn kernel_initrd(
-    image: &Image,
-    dir: &Path,
-    name: &str,
-    compression: Compression,
-    pending: &mut Vec<PendingFile>,
-    written: &mut Written,
-) -> Result<(), OutputError> {
-    let create = |suffix: &str| PendingFile::create(&dir.join(format!("{name}-{suffix}")));
-    // A system without a kernel is one to be started by somebody else's.
-    if let Some(kernel) = &image.kernel {
-        let mut file = create("kernel")?;
-        io::copy(&mut image.open(&kernel.body)?, &mut file).map_err(|e| at(&file, e))?;
-        pending.push(file);
+impl<'a> Job<'a> {
+    /// The kernel, for a format that needs one.
+    fn kernel(&self, format: Format) -> Result<&'a Kernel, OutputError> {
+        let kernel = self.image.kernel.as_ref();
+        kernel.ok_or(OutputError::NoKernel(format))
     }
-    let mut file = create("initrd.img")?;
-    written.initrd = Some(write_initrd(&mut file, image, compression)?);
-    pending.push(file);
-    if let Some(kernel) = &image.kernel {
-        let mut file = create("cmdline")?;
-        file.write_all(kernel.cmdline.as_bytes())
-            .map_err(|e| at(&file, e))?;
-        pending.push(file);
+
+    fn kernel_initrd(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
+        let create = |suffix: &str| PendingFile::create(&dir.join(format!("{name}-{suffix}")));
+        let image = self.image;
+        // A system without a kernel is one to be started by somebody else's.
+        if let Some(kernel) = &image.kernel {
+            let mut file = create("kernel")?;
+            io::copy(&mut image.open(&kernel.body)?, &mut file).map_err(|e| at(&file, e))?;
+            self.pending.push(file);
+        }
+        let mut file = create("initrd.img")?;
+        self.media.initrd_to(&mut file)?;
+        self.pending.push(file);
+        if let Some(kernel) = &image.kernel {
+            let mut file = create("cmdline")?;
+            file.write_all(kernel.cmdline.as_bytes())
+                .map_err(|e| at(&file, e))?;
+            self.pending.push(file);
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Writes a format that is one file.
+    fn file(&mut self, format: Format, path: &Path) -> Result<(), OutputError> {
+        let mut file = PendingFile::create(path)?;
+        self.stream(format, &mut file)?;
+        self.pending.push(file);
+        Ok(())
+    }
+
+    /// Writes a format that is one file without seeking in it.
+    fn stream(&mut self, format: Format, out: &mut dyn Write) -> Result<(), OutputError> {
+        match format {
+            Format::Tar => drop(write_tree_tar(out, self.image, false)?),
+            Format::Docker => drop(write_tree_tar(out, self.image, true)?),
+            Format::TarKernelInitrd | Format::KernelInitrd => {
+                self.tar_kernel_initrd(self.kernel(format)?, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A tar names a file's length before its bytes, so the initrd is written to a file first.
+    fn tar_kernel_initrd(
+        &mut self,
+        kernel: &Kernel,
+        out: &mut dyn Write,
+    ) -> Result<(), OutputError> {
+        let (initrd, summary) = self.media.initrd()?;
+        let mut tar = TarWriter::new(out);
+        let mut file = |name: &str, bytes: u64, body: &mut dyn Read| {
+            let entry = Entry {
+                name: name.as_bytes(),
+                kind: Kind::File { bytes },
+                mode: 0o600,
+                uid: 0,
+                gid: 0,
+                mtime: SYNTHETIC_MTIME,
+                mtime_nanos: 0,
+                pax: &[],
+            };
+            tar.file(&entry, body).map_err(TreeTarError::from)
+        };
+        let mut body = self.image.open(&kernel.body)?;
+        file("kernel", kernel.body.size(), &mut body)?;
+        file("initrd.img", summary.initrd_bytes, &mut reader(&initrd))?;
+        file(
+            "cmdline",
+            kernel.cmdline.len() as u64,
+            &mut kernel.cmdline.as_bytes(),
+        )?;
+        tar.finish()?;
+        Ok(())
+    }
 }
 
 /// An I/O error of writing a file; those of reading the store keep their own words.
-fn at(file: &PendingFile, error: io::Error) -> OutputError {
+pub(super) fn at(file: &PendingFile, error: io::Error) -> OutputError {
     match inside(&error) {
         Some(_) => OutputError::Io(error),
         None => WriteFileError {
@@ -187,59 +260,4 @@ fn at(file: &PendingFile, error: io::Error) -> OutputError {
         }
         .into(),
     }
-}
-
-fn stream(
-    image: &Image,
-    format: Format,
-    out: &mut dyn Write,
-    compression: Compression,
-    written: &mut Written,
-) -> Result<(), OutputError> {
-    match format {
-        Format::Tar => drop(write_tree_tar(out, image, false)?),
-        Format::Docker => drop(write_tree_tar(out, image, true)?),
-        Format::TarKernelInitrd | Format::KernelInitrd => {
-            let kernel = kernel(image, format)?;
-            tar_kernel_initrd(image, kernel, out, compression, written)?;
-        }
-    }
-    Ok(())
-}
-
-/// A tar names a file's length before its bytes, so the initrd is written to a file first.
-fn tar_kernel_initrd(
-    image: &Image,
-    kernel: &Kernel,
-    out: &mut dyn Write,
-    compression: Compression,
-    written: &mut Written,
-) -> Result<(), OutputError> {
-    let mut initrd = tempfile::tempfile()?;
-    let summary = write_initrd(&mut initrd, image, compression)?;
-    io::Seek::rewind(&mut initrd)?;
-    let mut tar = TarWriter::new(out);
-    let mut file = |name: &str, bytes: u64, body: &mut dyn Read| {
-        let entry = Entry {
-            name: name.as_bytes(),
-            kind: Kind::File { bytes },
-            mode: 0o600,
-            uid: 0,
-            gid: 0,
-            mtime: SYNTHETIC_MTIME,
-            mtime_nanos: 0,
-            pax: &[],
-        };
-        tar.file(&entry, body).map_err(TreeTarError::from)
-    };
-    file("kernel", kernel.body.size(), &mut image.open(&kernel.body)?)?;
-    file("initrd.img", summary.initrd_bytes, &mut initrd)?;
-    file(
-        "cmdline",
-        kernel.cmdline.len() as u64,
-        &mut kernel.cmdline.as_bytes(),
-    )?;
-    tar.finish()?;
-    written.initrd = Some(summary);
-    Ok(())
 }

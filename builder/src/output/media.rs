@@ -1,0 +1,153 @@
+//! Kernel, initrd and command line, each made once for all formats of a build that have them.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use formats::compress::Compression;
+use formats::medium::{BootFile, BootFiles};
+use formats::payload::{FilePayload, PayloadReader};
+
+use super::initrd::{InitrdSummary, write_initrd};
+use super::write::{OutputError, at, inside};
+use crate::assemble::{Image, Kernel};
+use crate::atomic::{PendingFile, WriteFileError};
+
+/// What boot media are made of, as payloads: a medium's layout is planned from their lengths, and
+/// its writer reads them by place. They lie in files without a name, beside the outputs.
+pub(super) struct Media<'a> {
+    image: &'a Image,
+    compression: Compression,
+    folder: PathBuf,
+    kernel: Option<BootFile>,
+    initrd: Option<(BootFile, InitrdSummary)>,
+}
+
+impl<'a> Media<'a> {
+    pub(super) fn new(image: &'a Image, compression: Compression, folder: &Path) -> Self {
+        Self {
+            image,
+            compression,
+            folder: folder.to_owned(),
+            kernel: None,
+            initrd: None,
+        }
+    }
+
+    /// What is known of the initrd, if there is one by now.
+    pub(super) fn summary(&self) -> Option<InitrdSummary> {
+        self.initrd.as_ref().map(|(_, summary)| *summary)
+    }
+
+    #[expect(dead_code, reason = "the boot media that need it follow")]
+    /// All that a loader loads. `kernel` is the image's.
+    pub(super) fn boot_files(&mut self, kernel: &Kernel) -> Result<BootFiles, OutputError> {
+        let (initrd, summary) = self.initrd()?;
+        Ok(BootFiles {
+            kernel: self.kernel(kernel)?,
+            initrd,
+            cmdline: kernel.cmdline.clone(),
+            ram_bytes: summary.ram_bytes,
+        })
+    }
+
+    fn kernel(&mut self, kernel: &Kernel) -> Result<BootFile, OutputError> {
+        if let Some(kernel) = &self.kernel {
+            return Ok(kernel.clone());
+        }
+        let mut body = self.image.open(&kernel.body)?;
+        let mut file = self.spool()?;
+        let copied = io::copy(&mut body, &mut file);
+        copied.map_err(|error| self.spool_error(error))?;
+        let kernel = self.spooled(file)?;
+        self.kernel = Some(kernel.clone());
+        Ok(kernel)
+    }
+
+    /// The initrd with what is known of it.
+    pub(super) fn initrd(&mut self) -> Result<(BootFile, InitrdSummary), OutputError> {
+        if let Some(initrd) = &self.initrd {
+            return Ok(initrd.clone());
+        }
+        let mut file = self.spool()?;
+        let summary = write_initrd(&mut file, self.image, self.compression)?;
+        let initrd = (self.spooled(file)?, summary);
+        self.initrd = Some(initrd.clone());
+        Ok(initrd)
+    }
+
+    /// Writes the initrd to an output; who needs it later reads it from there.
+    pub(super) fn initrd_to(&mut self, out: &mut PendingFile) -> Result<(), OutputError> {
+        if let Some((initrd, _)) = &self.initrd {
+            let mut reader = PayloadReader::new(initrd.payload());
+            io::copy(&mut reader, out).map_err(|error| at(out, error))?;
+            return Ok(());
+        }
+        let mut file = Summed::new(&mut *out);
+        let summary = write_initrd(&mut file, self.image, self.compression)?;
+        let crc32 = file.crc32();
+        let file = out.reader().map_err(|error| at(out, error))?;
+        let payload = FilePayload::new(file).map_err(|error| at(out, error))?;
+        self.initrd = Some((BootFile::with_crc32(payload, crc32), summary));
+        Ok(())
+    }
+
+    fn spool(&self) -> Result<Summed<File>, OutputError> {
+        let file = tempfile::tempfile_in(&self.folder).map_err(|error| self.spool_error(error))?;
+        Ok(Summed::new(file))
+    }
+
+    fn spooled(&self, file: Summed<File>) -> Result<BootFile, OutputError> {
+        let crc32 = file.crc32();
+        let payload = FilePayload::new(file.inner).map_err(|error| self.spool_error(error))?;
+        Ok(BootFile::with_crc32(payload, crc32))
+    }
+
+    /// An error of writing a file without a name; those of reading the store keep their own words.
+    fn spool_error(&self, source: io::Error) -> OutputError {
+        match inside(&source) {
+            Some(_) => OutputError::Io(source),
+            None => WriteFileError {
+                path: self.folder.join("(temporary file)"),
+                source,
+            }
+            .into(),
+        }
+    }
+}
+
+/// Takes the CRC-32 of what is written.
+struct Summed<W> {
+    inner: W,
+    hasher: crc32fast::Hasher,
+}
+
+impl<W> Summed<W> {
+    fn new(inner: W) -> Self {
+        Self {
+            inner,
+            hasher: crc32fast::Hasher::new(),
+        }
+    }
+
+    fn crc32(&self) -> u32 {
+        self.hasher.clone().finalize()
+    }
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// A boot file as a stream.
+pub(super) fn reader(file: &BootFile) -> impl Read {
+    PayloadReader::new(file.payload())
+}
