@@ -27,6 +27,7 @@ install: build ## install lkbuild to $(PREFIX)/bin (DESTDIR is honoured)
 # Without the tools, tests are skipped, each with a line; in CI they fail.
 tools:
 	@testdata/install-tools || [ -z "$$CI" ]
+	@testdata/install-judges || [ -z "$$CI" ]
 
 lint: ## check formatting and lints
 	$(CARGO) fmt --all --check

@@ -14,6 +14,7 @@
 //! | [`boot`] | what our loaders for BIOS and UEFI are told |
 //! | [`medium`] | the volume with loader, kernel and initrd that every medium is made around |
 //! | [`raw`], [`vmdk`], [`qcow2`], [`vhd`] | disks as files |
+//! | [`ova`] | a virtual appliance: description, checksums and disk in one tar |
 //!
 //! Each format has its on-disk structures in `format.rs`, a writer, and a reader within limits
 //! that is a fuzz target. Outside programs judge what is written.
@@ -26,6 +27,7 @@ pub mod disk;
 pub mod fat;
 pub mod medium;
 mod memory;
+pub mod ova;
 pub mod payload;
 pub mod qcow2;
 pub mod raw;

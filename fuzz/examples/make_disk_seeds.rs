@@ -6,6 +6,7 @@ use std::path::Path;
 
 use formats::disk::{DiskOptions, build};
 use formats::fat::{FatVolume, FileSpec, VolumeOptions};
+use formats::ova::{Firmware, Machine, OvaReader, write_ova};
 use formats::payload::Extents;
 use formats::qcow2::write_qcow2;
 use formats::raw::write_raw;
@@ -51,7 +52,26 @@ fn main() {
         least_bytes: 0,
     };
     let gpt = build(Extents::new(1 << 20), &disk_options).unwrap();
+    let machine = Machine {
+        firmware: Firmware::Efi,
+        cd_drive: true,
+        data_bytes: 1,
+        ..Machine::new("seed & co", 1 << 30)
+    };
+    let ova_options = formats::ova::Options {
+        machine,
+        disk_id: DiskId([1; 16]),
+        mtime: 0,
+    };
+    let ova = in_memory(&|out| {
+        write_ova(out, &Extents::new(1 << 16), &ova_options).unwrap();
+    });
+    let ovf = OvaReader::open(ova.clone()).unwrap();
+    let ovf = ovf.descriptor_text();
+    std::fs::create_dir_all(seeds.join("ovf")).unwrap();
+    std::fs::write(seeds.join("ovf/everything"), ovf).unwrap();
     for (target, name, image) in [
+        ("ova", "everything", ova),
         (
             "gpt",
             "data",

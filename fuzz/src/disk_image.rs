@@ -13,7 +13,7 @@ use formats::vmdk::SparseReader;
 const UNIT: u64 = 512;
 
 /// The file that an input stands for: parts that overlap are left out.
-fn file(mut data: &[u8]) -> Extents {
+pub(crate) fn file(mut data: &[u8]) -> Extents {
     let mut parts = Vec::new();
     while let Some((&[a, b, c, d], rest)) = data.split_first_chunk::<4>() {
         let bytes = usize::from(u16::from_be_bytes([a, b])) * 512;

@@ -4,6 +4,7 @@
 //! error. A panic is how a target reports a bug.
 #![allow(clippy::panic)]
 
+pub mod appliance;
 pub mod compress;
 pub mod cpio;
 pub mod disk_image;
@@ -30,6 +31,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("image-label", yaml::image_label),
     ("kernel", kernel::kernel),
     ("layer", layer::layer),
+    ("ova", appliance::ova),
+    ("ovf", appliance::ovf),
     ("pack", pack::pack),
     ("pack-index", pack::pack_index),
     ("qcow2", disk_image::qcow2),

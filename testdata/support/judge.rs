@@ -22,6 +22,21 @@ pub fn vectors_dir() -> Option<PathBuf> {
     None
 }
 
+/// A Python with the judges that come from PyPI (testdata/install-judges); missing, as with
+/// [`judge`].
+pub fn judge_python() -> Option<PathBuf> {
+    let python = workspace_dir().join("target/judges/bin/python3");
+    if !python.is_file() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "judges written in Python missing: run testdata/install-judges"
+        );
+        eprintln!("skipped: no judges written in Python (testdata/install-judges installs them)");
+        return None;
+    }
+    Some(python)
+}
+
 /// The outside program that judges a test. Missing, it fails the test where the environment
 /// variable `CI` is set; elsewhere the caller skips the test, and one line says so.
 pub fn judge(program: &str) -> Option<PathBuf> {

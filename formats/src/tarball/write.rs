@@ -146,6 +146,16 @@ impl<W: Write> TarWriter<W> {
     /// If it does not fit the format or can't be written; if the body can't be read or has
     /// another length. After an error in the body the archive is not to be used.
     pub fn file(&mut self, entry: &Entry<'_>, body: impl Read) -> Result<(), TarError> {
+        self.start(entry)?;
+        let bytes = body_bytes(entry);
+        self.copy(entry.name, body, bytes)?;
+        self.pad(bytes)?;
+        Ok(())
+    }
+
+    /// Adds the headers of an entry alone: its body, and zeros up to a multiple of 512 bytes, are
+    /// the caller's to write.
+    pub(crate) fn start(&mut self, entry: &Entry<'_>) -> Result<(), TarError> {
         let mut pax = Vec::new();
         let header = header(entry, &mut pax)?;
         if !pax.is_empty() {
@@ -163,10 +173,12 @@ impl<W: Write> TarWriter<W> {
             self.pad(pax.len() as u64)?;
         }
         self.out.write_all(header.as_bytes())?;
-        let bytes = body_bytes(entry);
-        self.copy(entry.name, body, bytes)?;
-        self.pad(bytes)?;
         Ok(())
+    }
+
+    /// What was written to, without an end.
+    pub(crate) fn into_inner(self) -> W {
+        self.out
     }
 
     /// Ends the archive and gives the writer back, flushed.

@@ -3,7 +3,6 @@ use std::path::Path;
 use std::process::Command;
 
 use proptest::prelude::*;
-use testdata::judge;
 
 use super::format::{FLAG_COMPRESSED, FLAG_MARKERS, FLAG_NEW_LINE_TEST, Header, MAGIC};
 use super::*;
@@ -144,17 +143,9 @@ fn the_stream_is_what_esxi_wants() {
 /// An independent reader of VMware's disks, in Python.
 #[test]
 fn dissect_reads_the_stream() {
-    let Some(python) = judge("python3") else {
+    let Some(python) = testdata::judge_python() else {
         return;
     };
-    let import = Command::new(&python)
-        .args(["-c", "import dissect.hypervisor.disk.vmdk"])
-        .output()
-        .unwrap();
-    if !import.status.success() {
-        println!("skipped: dissect.hypervisor (from PyPI) is not installed");
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let disk = awkward_disk(LEN_BYTES);
     for image in [stream(&disk), sparse(&disk)] {
