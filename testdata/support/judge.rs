@@ -53,9 +53,9 @@ pub fn judge(program: &str) -> Option<PathBuf> {
     found
 }
 
-/// As [`judge`], for a file that such a program needs.
+/// As [`judge`], for a file or folder that such a program needs.
 pub(crate) fn judge_file(path: &Path) -> Option<()> {
-    if path.is_file() {
+    if path.exists() {
         return Some(());
     }
     missing(&path.display().to_string());

@@ -9,6 +9,7 @@
 //! * [`snapshot`]: file systems as flat lists that can be compared line by line;
 //! * [`Registry`]: a real registry on localhost;
 //! * [`qemu`]: machines that boot our media;
+//! * [`VCenter`]: a strict vCenter or ESXi on localhost that can be told what to get wrong;
 //! * [`judge()`]: the outside programs that judge our output, and [`vectors_dir`].
 //!
 //! A panic is how test support fails, so the lints against it are off here.
@@ -31,6 +32,7 @@ mod registry;
 pub mod sequences;
 pub mod snapshot;
 pub mod tar;
+mod vcenter;
 mod vectors;
 
 pub use compress::Compression;
@@ -41,6 +43,7 @@ pub use layout::{Layout, sha256_hex};
 pub use prng::Prng;
 pub use registry::Registry;
 pub use snapshot::Snapshot;
+pub use vcenter::{Fault, Inventory, Machine, Requested, VCenter, VCenterOptions};
 pub use vectors::{ExpectedNode, images_from_json, read_tree};
 
 #[cfg(test)]

@@ -264,3 +264,48 @@ fn a_machine_has_the_firmware_that_was_asked_for() {
         .start()
         .expect(&["BdsDxe"], &["SeaBIOS"], 120);
 }
+
+#[test]
+fn a_vcenter_has_what_was_asked_for() {
+    let options = VCenterOptions {
+        machines: 1,
+        datastore: Some("ISOs & more".into()),
+        ..VCenterOptions::two_datacenters()
+    };
+    let Some(vcenter) = options.start() else {
+        return;
+    };
+    let dir = vcenter.datastore("EMEA/Lab 1/DC1", "LocalDS_1");
+    std::fs::write(dir.join("a.iso"), b"12345").unwrap();
+    let Some(inventory) = vcenter.inventory() else {
+        return;
+    };
+    let names: Vec<_> = inventory.datastores.iter().map(|one| &*one.name).collect();
+    let expected = [
+        "ISOs & more",
+        "LocalDS_0",
+        "LocalDS_1",
+        "LocalDS_0",
+        "LocalDS_1",
+    ];
+    assert_eq!(names, expected);
+    let file = &inventory.files("EMEA/Lab 1/DC1", "LocalDS_1")[0];
+    assert_eq!((&*file.path, file.size), ("a.iso", Some(5)));
+    assert_eq!(inventory.machines.len(), 4);
+    assert!(inventory.machine("DC1_C0_RP0_VM0").unwrap().running);
+    assert_eq!(vcenter.sessions(), 0, "pyvmomi logged out");
+}
+
+#[test]
+fn an_esxi_host_is_its_own_datacenter() {
+    let Some(host) = VCenterOptions::esx().start() else {
+        return;
+    };
+    let dir = host.datastore("ha-datacenter", "LocalDS_0");
+    std::fs::write(dir.join("a.iso"), b"").unwrap();
+    let Some(inventory) = host.inventory() else {
+        return;
+    };
+    let file = &inventory.files("ha-datacenter", "LocalDS_0")[0];
+    assert_eq!((&*file.path, file.size), ("a.iso", Some(0)));
+}
