@@ -47,8 +47,9 @@ demo: tools build ## build a Docker host from Debian's packages and boot it in Q
 bench: tools build ## measure a cold build of the demo's Docker host
 	testdata/bench
 
-soak: tools ## the random tests, much longer
+soak: tools ## the tests that take long: more random layers, more boots, fuzzing
 	LKBUILD_RANDOM_SEQUENCES=20000 $(CARGO) test --locked --package lkbuild --test layers
+	$(CARGO) test $(CHECKED) -- --ignored --test-threads 1
 	fuzz/run 600
 
 fuzz: ## fuzz each target for TIME seconds (TARGET=name for one)

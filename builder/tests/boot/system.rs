@@ -1,0 +1,121 @@
+//! `testdata/minimal.yml`, built by the program, and what it says when it has come up whole.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use testdata::qemu::{Guest, Outcome};
+use testdata::{judge, workspace_dir};
+
+/// What `testdata/minimal.yml` calls the registry of its images; the layout has them without.
+const REGISTRY: &str = "localhost:5000/";
+
+/// What the guest says after its containers compared every file with what the layers mean.
+const WHOLE: [&str; 2] = [
+    "onboot 000-check | check ok",
+    "onboot 001-check-readonly | check ok",
+];
+
+/// What a guest says that is not whole.
+const BROKEN: [&str; 3] = ["WRONG", "FAILED", "Kernel panic"];
+
+/// Long enough for software emulation on a busy machine.
+const SECONDS: u64 = 300;
+
+fn shown(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(out),
+        String::from_utf8_lossy(err)
+    )
+}
+
+/// The guest's images as an OCI layout, made where they are not there yet; `None` where programs
+/// or packages for it can't be had.
+fn parts() -> Option<PathBuf> {
+    for program in ["python3", "dpkg-deb"] {
+        judge(program)?;
+    }
+    let folder = workspace_dir().join("target/guest");
+    let script = workspace_dir().join("testdata/guest/build-parts");
+    let output = Command::new(script).arg(&folder).output().unwrap();
+    if !output.status.success() {
+        let why = shown(&output);
+        assert!(std::env::var_os("CI").is_none(), "no parts to boot: {why}");
+        println!("skipped: no parts to boot: {why}");
+        return None;
+    }
+    Some(folder.join("oci"))
+}
+
+/// A folder to build the minimal system in; it goes when this is dropped.
+pub(crate) struct System {
+    images: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl System {
+    /// `None` where there are no parts to build from.
+    pub(crate) fn new() -> Option<Self> {
+        let images = parts()?;
+        let dir = tempfile::tempdir().unwrap();
+        Some(Self { images, dir })
+    }
+
+    /// A file in the folder. The program's outputs are called `os-kernel`, `os.iso` and so on.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Builds it with more arguments, and more entries for the YAML's last section, `files`; gives
+    /// the program's last JSON event.
+    pub(crate) fn build(&self, arguments: &[&str], files: &str) -> Value {
+        let yaml = workspace_dir().join("testdata/minimal.yml");
+        let text = std::fs::read_to_string(yaml).unwrap();
+        let yaml = self.file("minimal.yml");
+        std::fs::write(&yaml, text.replace(REGISTRY, "") + files).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_lkbuild"))
+            .args(["build", "--json", "--offline", "--no-sbom"])
+            .args(["--arch", "amd64", "--name", "os", "--images"])
+            .arg(&self.images)
+            .arg("--cache")
+            .arg(self.file("cache"))
+            .arg("--dir")
+            .arg(self.dir.path())
+            .args(arguments)
+            .arg(yaml)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", shown(&output));
+        let events = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(events.lines().next_back().unwrap()).unwrap()
+    }
+
+    /// The command line that was built.
+    pub(crate) fn cmdline(&self) -> String {
+        std::fs::read_to_string(self.file("os-cmdline")).unwrap()
+    }
+}
+
+/// Waits until the guest has checked its files and switched itself off; gives its console's log.
+///
+/// # Panics
+/// If it does not come to that.
+pub(crate) fn expect_whole(mut guest: Guest) -> String {
+    let log = guest.expect(&WHOLE, &BROKEN, SECONDS);
+    // It ends when it has turned itself off.
+    guest.expect(&[], &BROKEN, SECONDS);
+    log
+}
+
+/// Whether the guest came up whole.
+pub(crate) fn is_whole(mut guest: Guest) -> bool {
+    guest.wait_for(&WHOLE, &BROKEN, SECONDS) == Outcome::Seen
+}
+
+/// A file of bytes that no compression makes smaller.
+pub(crate) fn incompressible(path: &Path, bytes: usize) {
+    std::fs::write(path, testdata::Prng::new(7).bytes(bytes)).unwrap();
+}
