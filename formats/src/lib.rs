@@ -11,7 +11,8 @@
 //! | [`tarball`] | tar with PAX records |
 //! | [`payload`] | what all media are written from: bytes by place, sparse |
 //! | [`fat`], [`disk`] | a volume for firmware, and a GPT disk around it |
-//! | [`boot`] | what our loaders for BIOS and UEFI are told |
+//! | [`boot`] | our loaders for BIOS and UEFI, and what they are told |
+//! | [`pe`] | programs for UEFI, unified kernel images |
 //! | [`medium`] | the volume with loader, kernel and initrd that every medium is made around |
 //! | [`raw`], [`vmdk`], [`qcow2`], [`vhd`] | disks as files |
 //! | [`ova`] | a virtual appliance: description, checksums and disk in one tar |
@@ -29,6 +30,7 @@ pub mod medium;
 mod memory;
 pub mod ova;
 pub mod payload;
+pub mod pe;
 pub mod qcow2;
 pub mod raw;
 pub mod tarball;

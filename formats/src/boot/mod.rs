@@ -5,6 +5,7 @@
 //! are, the command line and the RAM that the system needs are patched into them when a medium is
 //! written. Both refuse to start a kernel without its whole initrd.
 
+pub mod efi;
 pub mod kernel;
 
 use crate::payload::{Payload, crc32};
