@@ -14,7 +14,7 @@
 //! | [`boot`] | our loaders for BIOS and UEFI, and what they are told |
 //! | [`pe`] | programs for UEFI, unified kernel images |
 //! | [`medium`] | the volume with loader, kernel and initrd that every medium is made around |
-//! | [`raw`], [`vmdk`], [`qcow2`], [`vhd`] | disks as files |
+//! | [`raw`], [`vmdk`], [`qcow2`], [`vhd`], [`gcp`] | disks as files |
 //! | [`ova`] | a virtual appliance: description, checksums and disk in one tar |
 //!
 //! Each format has its on-disk structures in `format.rs`, a writer, and a reader within limits
@@ -26,6 +26,7 @@ pub mod compress;
 pub mod cpio;
 pub mod disk;
 pub mod fat;
+pub mod gcp;
 pub mod medium;
 mod memory;
 pub mod ova;

@@ -88,7 +88,9 @@ pub(crate) fn same_content(one: &dyn Payload, other: &dyn Payload) -> bool {
         let left = disk.len_bytes().saturating_sub(offset);
         let bytes = usize::try_from(left).unwrap().min(out.len());
         out.fill(0);
-        disk.read_exact_at(offset, &mut out[..bytes]).unwrap();
+        if bytes > 0 {
+            disk.read_exact_at(offset, &mut out[..bytes]).unwrap();
+        }
     };
     let (mut ours, mut theirs) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     (0..one.len_bytes().max(other.len_bytes()))
