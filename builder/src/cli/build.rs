@@ -1,5 +1,6 @@
 //! `lkbuild build`.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,6 +9,7 @@ use clap::Args;
 use formats::compress::Compression;
 
 use super::CliError;
+use super::disk::DiskArgs;
 use super::input::{default_name, read_all};
 use super::source::{SourceArgs, Want};
 use crate::assemble::sbom::{SYNTHETIC_TIME, rfc3339};
@@ -15,7 +17,7 @@ use crate::build::{Context, SbomPlan, build, resolve};
 use crate::config::{Moby, dry_run_yaml, load};
 use crate::layer::Limits;
 use crate::output::kernel::decompress_kernel;
-use crate::output::{Format, OutputError, Outputs, Written, write};
+use crate::output::{DiskSettings, Format, OutputError, Outputs, Written, write};
 use crate::pack::Workers;
 use crate::progress::{Event, Progress, size};
 use crate::registry::Platform;
@@ -38,7 +40,10 @@ pub(super) struct BuildArgs {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
 
-    /// Formats to write: kernel+initrd (default), tar, docker, tar-kernel-initrd
+    /// Formats to write (default: kernel+initrd); several with commas: kernel+initrd,
+    /// tar-kernel-initrd, tar, docker; disks that boot on BIOS and UEFI: vmdk, vmdk-sparse,
+    /// vmdk-flat, ova, raw, qcow2, vhd, dynamic-vhd, aws, gcp, and LinuxKit's raw-bios, raw-efi,
+    /// qcow2-bios, qcow2-efi
     #[arg(short, long = "format", value_name = "FORMAT", value_delimiter = ',')]
     format: Vec<Format>,
 
@@ -57,10 +62,6 @@ pub(super) struct BuildArgs {
     /// How the initrd is compressed: gzip, zstd or none, with a level as in gzip:9
     #[arg(long, value_name = "COMPRESSION", default_value_t = Compression::default())]
     initrd_compression: Compression,
-
-    /// Size of disk images; taken for LinuxKit's sake, no format of this version has one
-    #[arg(long, value_name = "SIZE", default_value = "1024M", hide = true)]
-    size: String,
 
     /// Ask registries for tags again, even where the cache knows them
     #[arg(long)]
@@ -104,6 +105,9 @@ pub(super) struct BuildArgs {
 
     #[command(flatten)]
     source: SourceArgs,
+
+    #[command(flatten)]
+    disk: DiskArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -172,11 +176,20 @@ impl BuildArgs {
         if self.source.offline && self.pull {
             return usage("--offline and --pull can't be given together");
         }
-        let formats = match (&self.format[..], &self.output) {
+        let mut formats = match (&self.format[..], &self.output) {
             ([], None) => vec![Format::KernelInitrd],
             ([], Some(_)) => vec![Format::Tar],
             (formats, _) => formats.to_vec(),
         };
+        // LinuxKit takes a format twice as once.
+        let mut seen = HashSet::new();
+        formats.retain(|format| seen.insert(*format));
+        if let Some((one, other, ending)) = Format::clash(&formats) {
+            return Err(CliError::Usage(format!(
+                "the formats {one} and {other} would both be written to NAME{ending}: \
+                 build them one after the other, under two names"
+            )));
+        }
         let outputs = match self.output.as_deref() {
             None => Outputs::Named {
                 dir: self.dir.clone().unwrap_or_else(|| PathBuf::from(".")),
@@ -189,10 +202,17 @@ impl BuildArgs {
             Some(_) if self.dir.is_some() => {
                 return usage("--output and --dir can't be given together");
             }
-            Some(_) if !formats.iter().all(|f| f.streams()) => {
-                return usage(
-                    "the format kernel+initrd is several files: use --dir and --name, or -f tar-kernel-initrd",
-                );
+            Some(_) if !formats.iter().all(|f| f.is_one_file()) => {
+                return Err(CliError::Usage(format!(
+                    "the format {} is several files: use --dir and --name",
+                    formats[0]
+                )));
+            }
+            Some("-") if !formats.iter().all(|f| f.streams()) => {
+                return Err(CliError::Usage(format!(
+                    "the format {} can't be written as a stream: name a file with --output",
+                    formats[0]
+                )));
             }
             Some("-") => Outputs::Stdout,
             Some(file) => Outputs::File(file.into()),
@@ -310,6 +330,7 @@ fn build_and_write(
         &plan.formats,
         &plan.outputs,
         context.compression,
+        &DiskSettings::from(&args.disk),
     )?)
 }
 

@@ -2,6 +2,7 @@
 
 mod build;
 mod credentials;
+mod disk;
 mod error;
 mod input;
 mod manual;

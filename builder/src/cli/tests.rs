@@ -84,13 +84,14 @@ fn what_scripts_pass_to_linuxkit_build_is_taken() {
 
 #[test]
 fn formats_that_are_not_there_yet_say_what_is() {
-    let error = parse(&["build", "-f", "iso-bios", "x"])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("not there yet") && error.contains("kernel+initrd"),
-        "{error}"
-    );
+    for format in ["kernel+erofs", "rpi3"] {
+        let error = parse(&["build", "-f", format, "x"])
+            .unwrap_err()
+            .to_string();
+        for part in ["not there yet", "use kernel+", "qcow2-bios"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
     let error = parse(&["build", "-f", "floppy", "x"])
         .unwrap_err()
         .to_string();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::disk::DiskFormat;
+
 /// What can be made of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -14,34 +16,35 @@ pub enum Format {
     Docker,
     /// kernel, initrd.img and cmdline in one tar.
     TarKernelInitrd,
+    /// A disk that boots on BIOS and UEFI.
+    Disk(DiskFormat),
 }
 
-/// Formats that LinuxKit knows and this version does not write.
-const NOT_YET: [&str; 16] = [
-    "aws",
-    "dynamic-vhd",
-    "gcp",
-    "iso-bios",
-    "iso-efi",
-    "iso-efi-initrd",
-    "kernel+erofs",
-    "kernel+iso",
-    "kernel+squashfs",
-    "qcow2-bios",
-    "qcow2-efi",
-    "raw-bios",
-    "raw-efi",
-    "rpi3",
-    "vhd",
-    "vmdk",
+/// Formats that LinuxKit knows and this version does not write, and what serves instead.
+const NOT_YET: [(&str, &str); 7] = [
+    ("iso-bios", "a disk format"),
+    ("iso-efi", "a disk format"),
+    ("iso-efi-initrd", "a disk format"),
+    ("kernel+iso", "kernel+initrd"),
+    ("kernel+squashfs", "kernel+initrd"),
+    ("kernel+erofs", "kernel+initrd"),
+    (
+        "rpi3",
+        "kernel+initrd with --arch arm64, and the Raspberry Pi's own firmware",
+    ),
 ];
 
 /// A name that is no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseFormatError {
     /// Known, but not written by this version.
-    #[error("the format {0} is not there yet; this version writes {available}", available = available())]
-    NotYet(String),
+    #[error("the format {name} is not there yet: use {instead}; this version writes {available}", available = available())]
+    NotYet {
+        /// The format.
+        name: String,
+        /// What serves instead.
+        instead: &'static str,
+    },
     /// Unknown.
     #[error("there is no format {0:?}; this version writes {available}", available = available())]
     Unknown(String),
@@ -49,21 +52,55 @@ pub enum ParseFormatError {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Format; 4] = [
-        Format::KernelInitrd,
-        Format::Tar,
-        Format::Docker,
-        Format::TarKernelInitrd,
-    ];
+    pub fn all() -> impl Iterator<Item = Format> {
+        let others = [
+            Format::KernelInitrd,
+            Format::Tar,
+            Format::Docker,
+            Format::TarKernelInitrd,
+        ];
+        let disks = DiskFormat::ALL.into_iter().map(Format::Disk);
+        others.into_iter().chain(disks)
+    }
+
+    /// Whether it is one file.
+    pub fn is_one_file(self) -> bool {
+        self.endings().len() == 1
+    }
 
     /// Whether it is one stream that can go to standard output.
     pub fn streams(self) -> bool {
-        !matches!(self, Format::KernelInitrd)
+        match self {
+            Format::KernelInitrd => false,
+            Format::Tar | Format::Docker | Format::TarKernelInitrd => true,
+            Format::Disk(disk) => disk.streams(),
+        }
     }
 
     /// Whether an initrd is part of it.
     pub fn has_initrd(self) -> bool {
-        matches!(self, Format::KernelInitrd | Format::TarKernelInitrd)
+        !matches!(self, Format::Tar | Format::Docker)
+    }
+
+    /// What follows the build's name in the names of its files.
+    pub fn endings(self) -> &'static [&'static str] {
+        match self {
+            Format::KernelInitrd => &["-kernel", "-initrd.img", "-cmdline"],
+            Format::Tar => &[".tar"],
+            Format::Docker => &[".docker"],
+            Format::TarKernelInitrd => &["-initrd.tar"],
+            Format::Disk(disk) => disk.endings(),
+        }
+    }
+
+    /// Two of `formats` that would give a file the same name, and what that ends in.
+    pub fn clash(formats: &[Format]) -> Option<(Format, Format, &'static str)> {
+        let mut pairs = (1..formats.len()).flat_map(|i| (0..i).map(move |j| (j, i)));
+        pairs.find_map(|(one, other)| {
+            let (one, other) = (formats[one], formats[other]);
+            let shared = one.endings().iter().find(|e| other.endings().contains(e))?;
+            Some((one, other, *shared))
+        })
     }
 
     /// The name as `-f` takes it.
@@ -73,6 +110,7 @@ impl Format {
             Format::Tar => "tar",
             Format::Docker => "docker",
             Format::TarKernelInitrd => "tar-kernel-initrd",
+            Format::Disk(disk) => disk.name(),
         }
     }
 }
@@ -87,16 +125,64 @@ impl FromStr for Format {
     type Err = ParseFormatError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Format::ALL
-            .into_iter()
-            .find(|f| f.name() == name)
-            .ok_or_else(|| match NOT_YET.contains(&name) {
-                true => ParseFormatError::NotYet(name.into()),
-                false => ParseFormatError::Unknown(name.into()),
-            })
+        Format::all().find(|f| f.name() == name).ok_or_else(|| {
+            match NOT_YET.iter().find(|(known, _)| *known == name) {
+                Some(&(_, instead)) => ParseFormatError::NotYet {
+                    name: name.into(),
+                    instead,
+                },
+                None => ParseFormatError::Unknown(name.into()),
+            }
+        })
     }
 }
 
 fn available() -> String {
-    Format::ALL.map(Format::name).join(", ")
+    Format::all()
+        .map(Format::name)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_file_names_are_linuxkit_s() {
+        for (name, ending) in [
+            ("kernel+initrd", "-kernel"),
+            ("tar-kernel-initrd", "-initrd.tar"),
+            ("raw-bios", "-bios.img"),
+            ("raw-efi", "-efi.img"),
+            ("aws", ".raw"),
+            ("gcp", ".img.tar.gz"),
+            ("qcow2-bios", ".qcow2"),
+            ("qcow2-efi", "-efi.qcow2"),
+            ("vhd", ".vhd"),
+            ("dynamic-vhd", ".vhd"),
+            ("vmdk", ".vmdk"),
+        ] {
+            let format: Format = name.parse().unwrap();
+            assert_eq!(format.name(), name);
+            assert_eq!(format.endings()[0], ending);
+        }
+        for format in Format::all() {
+            assert_eq!(format.name().parse(), Ok(format));
+        }
+    }
+
+    #[test]
+    fn formats_that_share_a_file_name_clash() {
+        let clash = |names: &[&str]| {
+            let formats: Vec<Format> = names.iter().map(|name| name.parse().unwrap()).collect();
+            Format::clash(&formats).map(|(one, other, ending)| (one.name(), other.name(), ending))
+        };
+        assert_eq!(clash(&[]), None);
+        assert_eq!(clash(&["vmdk", "ova", "vmdk-sparse", "qcow2", "vhd"]), None);
+        let two = clash(&["tar", "vhd", "raw", "dynamic-vhd"]);
+        assert_eq!(two, Some(("vhd", "dynamic-vhd", ".vhd")));
+        assert!(clash(&["vmdk-flat", "vmdk"]).is_some());
+        assert!(clash(&["qcow2", "qcow2-bios"]).is_some());
+    }
 }

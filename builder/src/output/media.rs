@@ -5,9 +5,11 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use formats::compress::Compression;
-use formats::medium::{BootFile, BootFiles};
+use formats::disk::ESP_START_BYTES;
+use formats::medium::{BootFile, BootFiles, BootVolume, Loaders, boot_volume};
 use formats::payload::{FilePayload, PayloadReader};
 
+use super::disk::MakeDiskError;
 use super::initrd::{InitrdSummary, write_initrd};
 use super::write::{OutputError, at, inside};
 use crate::assemble::{Image, Kernel};
@@ -39,7 +41,21 @@ impl<'a> Media<'a> {
         self.initrd.as_ref().map(|(_, summary)| *summary)
     }
 
-    #[expect(dead_code, reason = "the boot media that need it follow")]
+    /// The volume of a disk, with all that a loader loads. `kernel` is the image's.
+    pub(super) fn boot_volume(
+        &mut self,
+        kernel: &Kernel,
+        label: &str,
+    ) -> Result<BootVolume, OutputError> {
+        let loaders = Loaders::default();
+        if loaders.bios.is_none() && loaders.efi.is_none() {
+            return Err(OutputError::NoLoader);
+        }
+        let files = self.boot_files(kernel)?;
+        let volume = boot_volume(&files, &loaders, label, ESP_START_BYTES);
+        Ok(volume.map_err(MakeDiskError::from)?)
+    }
+
     /// All that a loader loads. `kernel` is the image's.
     pub(super) fn boot_files(&mut self, kernel: &Kernel) -> Result<BootFiles, OutputError> {
         let (initrd, summary) = self.initrd()?;

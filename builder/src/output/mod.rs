@@ -4,6 +4,7 @@
 //! them from one place (`media`). Files get their names together when all
 //! are written and synced ([`crate::atomic`]).
 
+pub mod disk;
 mod format;
 pub mod initrd;
 pub mod kernel;
@@ -11,6 +12,7 @@ mod media;
 pub mod tree_tar;
 mod write;
 
+pub use disk::{DiskFormat, DiskSettings, MachineSettings, MakeDiskError};
 pub use format::{Format, ParseFormatError};
 pub use write::{OutputError, Outputs, Written, write};
 

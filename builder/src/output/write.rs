@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use formats::compress::Compression;
 use formats::tarball::{Entry, Kind, TarWriter};
 
+use super::disk::{BootDisk, DiskFormat, DiskSettings, MakeDiskError};
 use super::format::Format;
 use super::initrd::{InitrdError, InitrdSummary};
 use super::kernel::KernelError;
@@ -64,6 +65,12 @@ pub enum OutputError {
         "the format {0} needs a kernel, and the YAML has no kernel section; use -f tar for a system without one"
     )]
     NoKernel(Format),
+    /// Loaders are not part of this version.
+    #[error("there is no boot loader in this version: use -f kernel+initrd")]
+    NoLoader,
+    /// A disk.
+    #[error("can't make the disk: {0}")]
+    Disk(#[from] MakeDiskError),
     /// Standard output, or reading what was just written.
     #[error("can't write the output: {0}")]
     Io(#[from] io::Error),
@@ -104,6 +111,7 @@ pub fn write(
     formats: &[Format],
     outputs: &Outputs,
     compression: Compression,
+    disks: &DiskSettings,
 ) -> Result<Written, OutputError> {
     if let Outputs::Named { dir, .. } = outputs {
         make_folder(dir)?;
@@ -111,6 +119,9 @@ pub fn write(
     let mut job = Job {
         image,
         media: Media::new(image, compression, &outputs.folder()),
+        name: outputs.name(),
+        disks,
+        disk: None,
         pending: Vec::new(),
     };
     for &format in formats {
@@ -118,15 +129,19 @@ pub fn write(
             (Format::KernelInitrd, Outputs::Named { dir, name }) => {
                 job.kernel_initrd(dir, name)?;
             }
+            (Format::Disk(DiskFormat::VmdkFlat), Outputs::Named { dir, name }) => {
+                job.flat_disk(dir, name)?;
+            }
             (_, Outputs::Stdout) => {
-                let stdout = io::stdout().lock();
+                let stdout = io::stdout();
                 let mut stdout = io::BufWriter::with_capacity(1 << 18, stdout);
                 job.stream(format, &mut stdout)?;
                 stdout.flush()?;
             }
             (_, Outputs::File(path)) => job.file(format, path)?,
             (_, Outputs::Named { dir, name }) => {
-                job.file(format, &dir.join(file_name(format, name)))?;
+                let ending = format.endings()[0];
+                job.file(format, &dir.join(format!("{name}{ending}")))?;
             }
         }
     }
@@ -151,13 +166,18 @@ impl Outputs {
             Outputs::Stdout => std::env::temp_dir(),
         }
     }
-}
 
-/// The name of a format that is one file.
-fn file_name(format: Format, name: &str) -> String {
-    match format {
-        Format::TarKernelInitrd => format!("{name}-initrd.tar"),
-        other => format!("{name}.{other}"),
+    /// What volumes and machines are called.
+    fn name(&self) -> String {
+        match self {
+            Outputs::Named { name, .. } => name.clone(),
+            Outputs::File(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let stem = name.split_once('.').map_or(&*name, |(stem, _)| stem);
+                stem.to_owned()
+            }
+            Outputs::Stdout => "lkbuild".to_owned(),
+        }
     }
 }
 
@@ -165,6 +185,9 @@ fn file_name(format: Format, name: &str) -> String {
 struct Job<'a> {
     image: &'a Image,
     media: Media<'a>,
+    name: String,
+    disks: &'a DiskSettings,
+    disk: Option<BootDisk>,
     pending: Vec<PendingFile>,
 }
 
@@ -199,14 +222,53 @@ impl<'a> Job<'a> {
     /// Writes a format that is one file.
     fn file(&mut self, format: Format, path: &Path) -> Result<(), OutputError> {
         let mut file = PendingFile::create(path)?;
-        self.stream(format, &mut file)?;
+        match format {
+            Format::Disk(disk) => {
+                let (name, disks) = (self.name.clone(), self.disks);
+                let content = self.disk(format)?;
+                content.write(disk, &name, disks, &mut file)?;
+            }
+            _ => self.stream(format, &mut file)?,
+        }
         self.pending.push(file);
         Ok(())
     }
 
+    /// Writes the description of a disk and the raw disk beside it.
+    fn flat_disk(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
+        let format = DiskFormat::VmdkFlat;
+        let disks = self.disks;
+        let content = self.disk(Format::Disk(format))?;
+        let create = |ending: &str| PendingFile::create(&dir.join(format!("{name}{ending}")));
+        let [description, raw] = [".vmdk", "-flat.vmdk"].map(create);
+        let (mut description, mut raw) = (description?, raw?);
+        content.write(format, name, disks, &mut raw)?;
+        content.describe(raw.path(), &mut description)?;
+        // A description without its disk would be the worse half.
+        self.pending.extend([raw, description]);
+        Ok(())
+    }
+
+    /// The disk, which is made once for all formats.
+    fn disk(&mut self, format: Format) -> Result<&BootDisk, OutputError> {
+        let disk = match self.disk.take() {
+            Some(disk) => disk,
+            None => {
+                let kernel = self.kernel(format)?;
+                let volume = self.media.boot_volume(kernel, &self.name)?;
+                BootDisk::new(volume, self.disks)?
+            }
+        };
+        Ok(self.disk.insert(disk))
+    }
+
     /// Writes a format that is one file without seeking in it.
-    fn stream(&mut self, format: Format, out: &mut dyn Write) -> Result<(), OutputError> {
+    fn stream(&mut self, format: Format, out: &mut (dyn Write + Send)) -> Result<(), OutputError> {
         match format {
+            Format::Disk(disk) => {
+                let (name, disks) = (self.name.clone(), self.disks);
+                self.disk(format)?.stream(disk, &name, disks, out)?;
+            }
             Format::Tar => drop(write_tree_tar(out, self.image, false)?),
             Format::Docker => drop(write_tree_tar(out, self.image, true)?),
             Format::TarKernelInitrd | Format::KernelInitrd => {
