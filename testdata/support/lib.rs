@@ -7,7 +7,7 @@
 //!   `docker save` tar;
 //! * [`model`]: the merge rules once more, slow and obvious, to compare the engine with;
 //! * [`snapshot`]: file systems as flat lists that can be compared line by line;
-//! * [`Registry`]: a real registry on localhost;
+//! * [`Registry`]: a real registry on localhost; [`http`]: a server that misbehaves as asked;
 //! * [`qemu`]: machines that boot our media;
 //! * [`VCenter`]: a strict vCenter or ESXi on localhost that can be told what to get wrong;
 //! * [`judge()`]: the outside programs that judge our output, and [`vectors_dir`].
@@ -21,6 +21,7 @@
 )]
 
 mod compress;
+pub mod http;
 mod image;
 mod judge;
 mod layer;

@@ -33,10 +33,12 @@ pub struct RawDocument {
 /// Something that has images. Nothing that it gives is trusted: [`Images`] checks digests and
 /// sizes.
 pub trait Source: Send + Sync {
-    /// The document that a name stands for; `None` where the source does not have it.
-    fn top(&self, name: &Reference) -> Result<Option<RawDocument>, RegistryError>;
+    /// The document that a name stands for; `None` where the source does not have it. One that is
+    /// longer than `limit` bytes is an error, or cut one byte after that.
+    fn top(&self, name: &Reference, limit: u64) -> Result<Option<RawDocument>, RegistryError>;
 
-    /// A small blob or manifest by digest. `is_manifest` tells registries where to look.
+    /// A small blob or manifest of `size` bytes by digest. `is_manifest` tells registries where to
+    /// look. If there are more bytes it is an error, or cut one byte after that.
     fn document(
         &self,
         name: &Reference,
@@ -54,5 +56,7 @@ pub trait Source: Send + Sync {
     ) -> Result<Box<dyn Read + Send>, RegistryError>;
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -7,9 +7,13 @@ use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::super::error::RegistryErrorKind;
-use super::client::{Client, Endpoint, Failure};
+use super::client::Client;
+use super::endpoint::Endpoint;
+use super::failure::Failure;
+use super::pace::{LEAST_BYTES, Pace};
 use crate::digest::Digest;
 
 /// Pieces between the network and the reader: some hundred kilobytes at most.
@@ -69,7 +73,7 @@ struct Transfer {
 }
 
 impl Transfer {
-    /// Hands on the rest of the blob. Attempts are counted anew whenever bytes came.
+    /// Hands on the rest of the blob. Attempts are counted anew whenever a fair number of bytes came.
     async fn run(&mut self, endpoint: &Endpoint) -> Result<(), RegistryErrorKind> {
         let mut attempt = 0;
         while self.offset < self.size {
@@ -78,7 +82,8 @@ impl Transfer {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            attempt = if self.offset > before { 1 } else { attempt + 1 };
+            let progress = self.offset - before >= LEAST_BYTES;
+            attempt = if progress { 1 } else { attempt + 1 };
             let wait = match failure.retry_after {
                 Some(wait) if attempt < self.client.options.attempts => wait,
                 _ => return Err(failure.kind),
@@ -110,11 +115,14 @@ impl Transfer {
             _ => 0,
         };
         let mut skip = self.offset - start;
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|e| self.client.transport_failure(endpoint, &e))?
-        {
+        let mut pace = Pace::new(self.client.options.stall_timeout);
+        loop {
+            let start = Instant::now();
+            let chunk = response.chunk().await;
+            let chunk = chunk.map_err(|e| self.client.options.transport_failure(endpoint, &e))?;
+            let Some(chunk) = chunk else { break };
+            // Only the network's time counts, not that of whoever reads.
+            pace.check(endpoint, chunk.len(), start.elapsed())?;
             let known = usize::try_from(skip).map_or(chunk.len(), |s| s.min(chunk.len()));
             skip -= known as u64;
             let piece = &chunk[known..];

@@ -1,12 +1,19 @@
 //! Registries (OCI distribution-spec).
 //!
-//! [`client`] asks and retries, [`auth`] finds tokens, [`blob`] reads a blob and goes on where a
-//! connection broke. oci-client's own transport is not used: it reads manifests without a bound
-//! and can't resume a blob.
+//! [`client`] asks and retries, [`token`] answers challenges ([`auth`]), [`blob`] reads a blob and
+//! goes on where a connection broke; [`source`] puts them together. oci-client's own transport is
+//! not used: it reads manifests without a bound and can't resume a blob.
 
 mod auth;
 mod blob;
 mod client;
+mod endpoint;
+mod failure;
+mod options;
+mod pace;
+mod source;
+mod token;
 
 pub use auth::Credentials;
-pub use client::{CredentialLookup, Remote, RemoteOptions};
+pub use options::{CredentialLookup, RemoteOptions};
+pub use source::Remote;

@@ -1,0 +1,108 @@
+//! What a request failed of, and whether to try again.
+
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode};
+
+use super::super::error::RegistryErrorKind;
+use super::endpoint::Endpoint;
+use super::options::RemoteOptions;
+
+/// A request that failed, and whether it may be tried again (and when).
+pub(super) struct Failure {
+    pub(super) kind: RegistryErrorKind,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Failure {
+    pub(super) fn fatal(kind: RegistryErrorKind) -> Self {
+        Failure {
+            kind,
+            retry_after: None,
+        }
+    }
+}
+
+impl RemoteOptions {
+    /// The failure that a status stands for.
+    pub(super) fn status_failure(
+        &self,
+        endpoint: &Endpoint,
+        what: &str,
+        response: &Response,
+    ) -> Failure {
+        let status = response.status();
+        let host = endpoint.host.clone();
+        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+            return Failure::fatal(RegistryErrorKind::Denied {
+                host,
+                status: status.as_u16(),
+            });
+        }
+        let passes = status.is_server_error()
+            || status == StatusCode::TOO_MANY_REQUESTS
+            || status == StatusCode::REQUEST_TIMEOUT;
+        let retries = if passes {
+            format!(" ({} attempts)", self.attempts)
+        } else {
+            String::new()
+        };
+        let kind = RegistryErrorKind::Status {
+            host,
+            status: status.as_u16(),
+            what: what.into(),
+            retries,
+        };
+        let after = response
+            .headers()
+            .get("retry-after")
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.trim().parse().ok())
+            .map_or(Duration::ZERO, Duration::from_secs);
+        Failure {
+            kind,
+            retry_after: passes.then(|| after.min(self.max_retry_after)),
+        }
+    }
+
+    pub(super) fn transport_failure(&self, endpoint: &Endpoint, error: &reqwest::Error) -> Failure {
+        let reason = chain(error);
+        let lower = reason.to_ascii_lowercase();
+        let hint = if lower.contains("certificate") || lower.contains("unknownissuer") {
+            "; if it has a certificate of your own, trust it with --cert-file"
+        } else if lower.contains("refused") {
+            "; is the registry running?"
+        } else if lower.contains("invalidcontenttype") || lower.contains("corrupt message") {
+            "; if it speaks plain http, name it with --insecure-registry"
+        } else {
+            ""
+        };
+        let kind = RegistryErrorKind::Unreachable {
+            host: endpoint.host.clone(),
+            reason,
+            hint,
+        };
+        let certificate = lower.contains("certificate");
+        Failure {
+            kind,
+            retry_after: (!certificate).then_some(Duration::ZERO),
+        }
+    }
+}
+
+/// An error with its causes, without the URL (which may hold a signature).
+pub(super) fn chain(error: &reqwest::Error) -> String {
+    use std::error::Error;
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes.dedup();
+    match causes.is_empty() {
+        true if error.is_timeout() => "timed out".into(),
+        true => "the connection failed".into(),
+        false => causes.join(": "),
+    }
+}
