@@ -147,17 +147,19 @@ pub struct Assembler {
     kernel: Option<Kernel>,
     apk: Vec<u8>,
     last_init: Option<u32>,
+    max_links: usize,
 }
 
 impl Assembler {
-    /// `packs` are those that the layers of all sections name.
-    pub fn new(packs: PackSet) -> Self {
+    /// `packs` are those that the layers of all sections name; `max_links` is
+    /// [`Limits::links`](crate::layer::Limits::links).
+    pub fn new(packs: PackSet, max_links: usize) -> Self {
         // Origin 0: what no section brings.
         let none = Origin {
             source: "lkbuild".into(),
             location: String::new(),
         };
-        let tree = Tree::new();
+        let tree = Tree::new().with_max_links(max_links);
         Assembler {
             tree,
             packs,
@@ -165,6 +167,7 @@ impl Assembler {
             kernel: None,
             apk: Vec::new(),
             last_init: None,
+            max_links,
         }
     }
 
@@ -192,7 +195,7 @@ impl Assembler {
         layers: &[PackedLayer],
         origin: u32,
     ) -> Result<Tree, AssembleError> {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new().with_max_links(self.max_links);
         let root = tree.root();
         tree.get_mut(root).origin = origin;
         for layer in layers {
@@ -275,7 +278,7 @@ impl Assembler {
     }
 
     fn opened_tree(&self, image: &str, tar: &Body, origin: u32) -> Result<Tree, AssembleError> {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new().with_max_links(self.max_links);
         let Body::Opened { pack, .. } = tar else {
             return Ok(tree);
         };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::Context;
 use crate::assemble::PackedLayer;
@@ -42,6 +42,21 @@ pub enum GatherError {
         /// What is wrong.
         source: Box<MakeError>,
     },
+    /// The layers of an image are too much together.
+    #[error(
+        "{image}: its layers exceed the limit of {limit} {what} together; raise it with --{flag} if \
+         this image is to be trusted"
+    )]
+    Image {
+        /// The image.
+        image: String,
+        /// What is counted.
+        what: &'static str,
+        /// The bound.
+        limit: u64,
+        /// The option that raises it.
+        flag: &'static str,
+    },
     /// A pack can't be read or taken away.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -69,6 +84,8 @@ impl Gathered {
 struct Job<'a> {
     key: PackKey,
     image: &'a ResolvedImage,
+    /// The image's place in the list of all.
+    place: usize,
     layer: &'a LayerDescriptor,
 }
 
@@ -93,14 +110,30 @@ pub fn gather(
                 nested: want.nested.clone(),
             };
             let place = *places.entry(key.clone()).or_insert_with(|| {
-                jobs.push(Job { key, image, layer });
+                jobs.push(Job {
+                    key,
+                    image,
+                    place: want.image,
+                    layer,
+                });
                 jobs.len() - 1
             });
             layers.push((place, layer.digest.to_string()));
         }
         layers_of.push((want.clone(), layers));
     }
-    let packs = run(&jobs, store, context)?;
+    let packs = run(&jobs, images.len(), store, context)?;
+    for (want, layers) in &layers_of {
+        let image = &images[want.image];
+        let packs = layers.iter().map(|&(place, _)| &packs[place]);
+        let (bytes, entries) = packs.fold((0u64, 0u64), |(bytes, entries), pack| {
+            (
+                bytes.saturating_add(unpacked_bytes(pack)),
+                entries.saturating_add(entry_count(pack)),
+            )
+        });
+        check_image(image, bytes, entries, context)?;
+    }
     let mut set = PackSet::default();
     let places: Vec<u32> = packs.into_iter().map(|pack| set.add(pack)).collect();
     let layers = layers_of.into_iter().map(|(want, layers)| {
@@ -116,12 +149,60 @@ pub fn gather(
     })
 }
 
+/// The holes of sparse files are bytes of bodies, but not of the layer.
+fn unpacked_bytes(pack: &Pack) -> u64 {
+    let index = pack.index();
+    index.uncompressed_bytes.max(index.body_bytes())
+}
+
+fn entry_count(pack: &Pack) -> u64 {
+    let nested = pack.index().nested.as_ref();
+    (pack.index().entries.len() + nested.map_or(0, |n| n.entries.len())) as u64
+}
+
+/// Holds what the layers of an image come to against the bounds on all of them together.
+fn check_image(
+    image: &ResolvedImage,
+    bytes: u64,
+    entries: u64,
+    context: &Context<'_>,
+) -> Result<(), GatherError> {
+    let limits = &context.limits;
+    for (count, limit, what, flag) in [
+        (
+            bytes,
+            limits.image_bytes,
+            "unpacked bytes",
+            "max-image-bytes",
+        ),
+        (
+            entries,
+            limits.image_entries,
+            "entries",
+            "max-image-entries",
+        ),
+    ] {
+        if count > limit {
+            return Err(GatherError::Image {
+                image: image.reference.to_string(),
+                what,
+                limit,
+                flag,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// The packs of all jobs, in their order.
 fn run(
     jobs: &[Job<'_>],
+    images: usize,
     store: &PackStore,
     context: &Context<'_>,
 ) -> Result<Vec<Pack>, GatherError> {
+    // What the layers of each image have come to so far: nobody reads on when it is too much.
+    let spent: Vec<AtomicU64> = (0..images).map(|_| AtomicU64::new(0)).collect();
     let mut order: Vec<usize> = (0..jobs.len()).collect();
     order.sort_by_key(|&job| std::cmp::Reverse(jobs[job].layer.size));
     let next = AtomicUsize::new(0);
@@ -135,7 +216,13 @@ fn run(
                     let Some(&job) = order.get(next.fetch_add(1, Ordering::Relaxed)) else {
                         break;
                     };
-                    let result = find_or_make(&jobs[job], store, context);
+                    let found = find_or_make(&jobs[job], store, context);
+                    let result = found.and_then(|pack| {
+                        let bytes = unpacked_bytes(&pack);
+                        let before = spent[jobs[job].place].fetch_add(bytes, Ordering::Relaxed);
+                        check_image(jobs[job].image, before.saturating_add(bytes), 0, context)?;
+                        Ok(pack)
+                    });
                     failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
                     *slots[job].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
                 }
@@ -216,7 +303,7 @@ fn make_pack(job: &Job<'_>, store: &PackStore, context: &Context<'_>) -> Result<
     let options = MakeOptions {
         key: job.key.clone(),
         diff_id: job.layer.diff_id.as_ref().and_then(|d| d.sha256_bytes()),
-        limits: context.limits.clone(),
+        limits: context.limits.for_blob(job.layer.size),
     };
     let mut blob = Watched {
         inner: blob,

@@ -11,6 +11,7 @@ use formats::compress::Compression;
 use super::CliError;
 use super::disk::DiskArgs;
 use super::input::{default_name, read_all};
+use super::limits::LimitArgs;
 use super::source::{SourceArgs, Want};
 use crate::assemble::sbom::{SYNTHETIC_TIME, rfc3339};
 use crate::build::{Context, SbomPlan, build, resolve};
@@ -111,39 +112,6 @@ pub(super) struct BuildArgs {
 
     #[command(flatten)]
     limits: LimitArgs,
-}
-
-/// Bounds on layers, for images that are larger than images should be.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Limits")]
-struct LimitArgs {
-    /// Unpacked bytes of one layer
-    #[arg(long, value_name = "N", default_value_t = Limits::default().layer_bytes)]
-    max_layer_bytes: u64,
-    /// Entries of one layer
-    #[arg(long, value_name = "N", default_value_t = Limits::default().entries)]
-    max_layer_entries: u64,
-    /// Bytes of tar headers before one file
-    #[arg(long, value_name = "N", default_value_t = Limits::default().header_bytes)]
-    max_header_bytes: u64,
-    /// Bytes of a path or link target
-    #[arg(long, value_name = "N", default_value_t = Limits::default().path_bytes)]
-    max_path_bytes: usize,
-    /// Data ranges of one sparse file
-    #[arg(long, value_name = "N", default_value_t = Limits::default().sparse_ranges)]
-    max_sparse_ranges: usize,
-}
-
-impl From<&LimitArgs> for Limits {
-    fn from(args: &LimitArgs) -> Self {
-        Limits {
-            layer_bytes: args.max_layer_bytes,
-            entries: args.max_layer_entries,
-            header_bytes: args.max_header_bytes,
-            path_bytes: args.max_path_bytes,
-            sparse_ranges: args.max_sparse_ranges,
-        }
-    }
 }
 
 /// What the arguments ask for, checked.

@@ -5,6 +5,7 @@ mod credentials;
 mod disk;
 mod error;
 mod input;
+mod limits;
 mod manual;
 mod source;
 

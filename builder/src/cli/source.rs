@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, credentials};
+use crate::registry::document::DocumentLimits;
 use crate::registry::local::LocalSource;
 use crate::registry::remote::{Remote, RemoteOptions};
 use crate::registry::{Images, ImagesOptions, Platform, Source};
@@ -42,6 +43,16 @@ pub(super) struct SourceArgs {
     /// Certificates (PEM) to trust besides the system's
     #[arg(long, value_name = "FILE")]
     cert_file: Vec<PathBuf>,
+
+    /// Bytes of an index, manifest or config
+    #[arg(long, value_name = "N", help_heading = "Limits",
+          default_value_t = DocumentLimits::default().bytes)]
+    max_document_bytes: u64,
+
+    /// Layers of one image
+    #[arg(long, value_name = "N", help_heading = "Limits",
+          default_value_t = DocumentLimits::default().layers)]
+    max_layers: usize,
 }
 
 /// Which images are wanted of the sources.
@@ -81,7 +92,11 @@ impl SourceArgs {
             true => None,
             false => Some(Box::new(Remote::new(self.remote_options()?)?)),
         };
-        Ok(Images::new(
+        let limits = DocumentLimits {
+            bytes: self.max_document_bytes,
+            layers: self.max_layers,
+        };
+        let images = Images::new(
             store,
             ImagesOptions {
                 platform: want.platform,
@@ -90,7 +105,8 @@ impl SourceArgs {
                 files,
                 remote,
             },
-        ))
+        );
+        Ok(images.with_limits(limits))
     }
 
     fn remote_options(&self) -> Result<RemoteOptions, CliError> {

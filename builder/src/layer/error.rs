@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::limits::Bound;
 use super::path::Escaped;
 
 /// Why a layer was refused, with the entry and the place in the uncompressed stream.
@@ -80,6 +81,12 @@ pub enum LayerErrorKind {
     /// The visitor (for example the pack writer) failed.
     #[error("{0}")]
     Visitor(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<Bound> for LayerErrorKind {
+    fn from(Bound { what, limit, flag }: Bound) -> Self {
+        LayerErrorKind::Limit { what, limit, flag }
+    }
 }
 
 impl LayerErrorKind {

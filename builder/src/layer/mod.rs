@@ -23,7 +23,7 @@ pub mod sparse;
 
 pub use entry::{Entry, EntryKind, Meta, Xattr};
 pub use error::{LayerError, LayerErrorKind};
-pub use limits::Limits;
+pub use limits::{Limits, RATIO_FREE_BYTES};
 pub use path::Escaped;
 pub use read::{LayerSummary, Names, read_archive, read_layer, read_plain_layer};
 

@@ -8,7 +8,7 @@ use super::archive::{Archive, RawEntry, read_error};
 use super::decompress::decompress;
 use super::entry::{Entry, EntryKind};
 use super::error::{LayerError, LayerErrorKind};
-use super::limits::Limits;
+use super::limits::{Bound, Limits};
 use super::path::{clean, components, split};
 
 const WHITEOUT_PREFIX: &[u8] = b".wh.";
@@ -63,7 +63,7 @@ where
         inner: plain,
         hasher: Sha256::new(),
         bytes: 0,
-        limit: limits.layer_bytes,
+        bound: limits.unpacked(),
     };
     let entries = read_archive(&mut metered, limits, Names::Layer, visit)?;
     // What stands after the end marker is part of the diff ID all the same.
@@ -87,7 +87,9 @@ where
     F: FnMut(Entry, &mut dyn Read) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut archive = Archive::new(tar, limits);
+    let bound = limits.unpacked();
     let mut entries = 0u64;
+    let mut body_bytes = 0u64;
     while let Some(mut raw) = archive.next_entry()? {
         let offset = archive.offset();
         entries += 1;
@@ -102,6 +104,13 @@ where
         let interpreted =
             interpret(&mut raw, names).map_err(|kind| kind.at(Some(&raw.name), offset))?;
         if let Some(entry) = interpreted {
+            // The holes of a sparse file are not among the bytes that are read.
+            if let EntryKind::File { size } = entry.kind {
+                body_bytes = body_bytes.saturating_add(size);
+                if body_bytes > bound.limit {
+                    return Err(LayerErrorKind::from(bound).at(Some(&raw.name), offset));
+                }
+            }
             // A whiteout may come with content, which is no part of the image.
             let mut body: Box<dyn Read> = match entry.kind {
                 EntryKind::File { .. } => archive.body(&raw),
@@ -188,19 +197,15 @@ struct Metered<R> {
     inner: R,
     hasher: Sha256,
     bytes: u64,
-    limit: u64,
+    bound: Bound,
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.bytes += n as u64;
-        if self.bytes > self.limit {
-            return Err(io::Error::other(LayerErrorKind::Limit {
-                what: "unpacked bytes in one layer",
-                limit: self.limit,
-                flag: "max-layer-bytes",
-            }));
+        if self.bytes > self.bound.limit {
+            return Err(io::Error::other(LayerErrorKind::from(self.bound)));
         }
         self.hasher.update(&buf[..n]);
         Ok(n)

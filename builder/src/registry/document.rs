@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::platform::Platform;
 use crate::digest::Digest;
+use crate::store::MAX_DOCUMENT_BYTES;
 
 /// Media types that are asked of a registry for a name.
 pub const MANIFEST_TYPES: [&str; 4] = [
@@ -15,9 +16,26 @@ pub const MANIFEST_TYPES: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
 
-/// Images have 127 layers at most in practice (overlay's own limit).
-const MAX_LAYERS: usize = 1024;
+/// Far more than an index that is bounded in bytes can sensibly list.
 const MAX_INDEX_ENTRIES: usize = 10_000;
+
+/// Bounds on the documents of an image. Real images never meet the defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DocumentLimits {
+    /// Bytes of an index, manifest or config.
+    pub bytes: u64,
+    /// Layers of one image (127 at most in practice: overlay's own limit).
+    pub layers: usize,
+}
+
+impl Default for DocumentLimits {
+    fn default() -> Self {
+        DocumentLimits {
+            bytes: MAX_DOCUMENT_BYTES,
+            layers: 1024,
+        }
+    }
+}
 
 /// A document that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,17 +82,35 @@ pub enum DocumentError {
         /// The layer.
         digest: String,
     },
-    /// More than anybody needs.
-    #[error("its {what} lists {count} entries, more than the limit of {limit}")]
-    TooMany {
-        /// Manifest or index.
-        what: &'static str,
+    /// More images than any index has.
+    #[error("its index lists {count} entries, more than the limit of {limit}")]
+    TooManyEntries {
         /// How many.
         count: usize,
         /// The limit.
         limit: usize,
     },
-    /// A document larger than registries take.
+    /// More layers than any image has.
+    #[error(
+        "its manifest lists {count} layers, more than the limit of {limit}; raise it with \
+         --max-layers if this image is to be trusted"
+    )]
+    TooManyLayers {
+        /// How many.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An index, manifest or config larger than registries take.
+    #[error(
+        "one of its documents has more than the limit of {limit} bytes; raise it with \
+         --max-document-bytes if this image is to be trusted"
+    )]
+    DocumentBytes {
+        /// The limit.
+        limit: u64,
+    },
+    /// Something else larger than it should be.
     #[error("one of its documents has {bytes} bytes, more than the limit of {limit}")]
     TooLarge {
         /// Its length.
@@ -129,7 +165,10 @@ pub fn parse(bytes: &[u8], media_type: &str) -> Result<Document, DocumentError> 
         }
         let index: ImageIndex =
             serde_json::from_value(value).map_err(|e| malformed("index", e.to_string()))?;
-        at_most("index", index.manifests().len(), MAX_INDEX_ENTRIES)?;
+        let (count, limit) = (index.manifests().len(), MAX_INDEX_ENTRIES);
+        if count > limit {
+            return Err(DocumentError::TooManyEntries { count, limit });
+        }
         return Ok(Document::Index(Box::new(index)));
     }
     for claimed in [media_type, &own_type] {
@@ -142,7 +181,6 @@ pub fn parse(bytes: &[u8], media_type: &str) -> Result<Document, DocumentError> 
     }
     let manifest: ImageManifest =
         serde_json::from_value(value).map_err(|e| malformed("manifest", e.to_string()))?;
-    at_most("manifest", manifest.layers().len(), MAX_LAYERS)?;
     Ok(Document::Manifest(Box::new(manifest)))
 }
 
@@ -247,15 +285,10 @@ pub fn digest_of(descriptor: &Descriptor, what: &'static str) -> Result<Digest, 
 }
 
 fn malformed(what: &'static str, reason: impl Into<String>) -> DocumentError {
-    DocumentError::Malformed {
-        what,
-        reason: reason.into(),
+    let mut reason = reason.into();
+    if reason.contains("recursion limit") {
+        // serde_json's own bound; documents of images have 6 levels.
+        reason = "it is nested deeper than the limit of 128 levels".into();
     }
-}
-
-fn at_most(what: &'static str, count: usize, limit: usize) -> Result<(), DocumentError> {
-    if count > limit {
-        return Err(DocumentError::TooMany { what, count, limit });
-    }
-    Ok(())
+    DocumentError::Malformed { what, reason }
 }

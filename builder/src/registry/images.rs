@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 
-use super::document::{self, Document, DocumentError};
+use super::document::{self, Document, DocumentError, DocumentLimits};
 use super::error::{RegistryError, RegistryErrorKind};
 use super::platform::Platform;
 use super::{RawDocument, Source};
 use crate::digest::{Digest, VerifyError, VerifyingReader};
 use crate::reference::Reference;
-use crate::store::{BlobWriter, IndexEntry, MAX_DOCUMENT_BYTES, Store};
+use crate::store::{BlobWriter, IndexEntry, Store};
 
 /// An index may point to an index, but not for ever.
 const MAX_INDEX_DEPTH: usize = 4;
@@ -77,6 +77,7 @@ pub struct ImagesOptions {
 pub struct Images {
     store: Store,
     options: ImagesOptions,
+    limits: DocumentLimits,
     /// Which file a name was found in: its blobs are there too.
     found_in: Mutex<HashMap<String, usize>>,
 }
@@ -87,8 +88,24 @@ impl Images {
         Images {
             store,
             options,
+            limits: DocumentLimits::default(),
             found_in: Mutex::default(),
         }
+    }
+
+    /// Bounds documents otherwise than by the defaults.
+    pub fn with_limits(mut self, limits: DocumentLimits) -> Self {
+        self.store.limit_documents(limits.bytes);
+        self.limits = limits;
+        self
+    }
+
+    fn check_size(&self, bytes: u64) -> Result<(), DocumentError> {
+        let limit = self.limits.bytes;
+        if bytes > limit {
+            return Err(DocumentError::DocumentBytes { limit });
+        }
+        Ok(())
     }
 
     /// The store.
@@ -147,6 +164,10 @@ impl Images {
         let Document::Manifest(manifest) = document else {
             return Err(of(DocumentError::Ambiguous));
         };
+        let (count, limit) = (manifest.layers().len(), self.limits.layers);
+        if count > limit {
+            return Err(of(DocumentError::TooManyLayers { count, limit }));
+        }
         let config_digest = document::digest_of(manifest.config(), "manifest").map_err(of)?;
         let config_bytes = self.document(name, &config_digest, manifest.config().size(), false)?;
         let config = document::parse_config(&config_bytes).map_err(of)?;
@@ -196,7 +217,8 @@ impl Images {
                 (self.fetch_top(name)?, None)
             }
         };
-        at_most_document(raw.bytes.len() as u64).map_err(|e| of(e.into()))?;
+        self.check_size(raw.bytes.len() as u64)
+            .map_err(|e| of(e.into()))?;
         let digest = match &pinned {
             Some(pinned) if !pinned.matches(&raw.bytes) => {
                 let found = Digest::sha256(&raw.bytes);
@@ -255,7 +277,7 @@ impl Images {
     /// Asks the files that the user named; the place of the one that has the name comes with it.
     fn in_files(&self, name: &Reference) -> Result<Option<(RawDocument, usize)>, RegistryError> {
         for (place, file) in self.options.files.iter().enumerate() {
-            if let Some(raw) = file.top(name)? {
+            if let Some(raw) = file.top(name, self.limits.bytes)? {
                 return Ok(Some((raw, place)));
             }
         }
@@ -269,7 +291,7 @@ impl Images {
             }
             .of(name));
         };
-        let found = remote.top(name)?;
+        let found = remote.top(name, self.limits.bytes)?;
         found.ok_or_else(|| {
             RegistryErrorKind::NotFound {
                 place: name.registry().into(),
@@ -295,7 +317,7 @@ impl Images {
         is_manifest: bool,
     ) -> Result<Vec<u8>, RegistryError> {
         let of = |kind: RegistryErrorKind| kind.of(name);
-        at_most_document(size).map_err(|e| of(e.into()))?;
+        self.check_size(size).map_err(|e| of(e.into()))?;
         if let Some(bytes) = self.store.read_document(digest).map_err(|e| of(e.into()))? {
             return Ok(bytes);
         }
@@ -452,16 +474,6 @@ fn layers(
             })
         })
         .collect()
-}
-
-fn at_most_document(bytes: u64) -> Result<(), DocumentError> {
-    if bytes > MAX_DOCUMENT_BYTES {
-        return Err(DocumentError::TooLarge {
-            bytes,
-            limit: MAX_DOCUMENT_BYTES,
-        });
-    }
-    Ok(())
 }
 
 fn own_media_type(document: &Document) -> String {

@@ -216,11 +216,13 @@ impl LocalSource {
 }
 
 impl Source for LocalSource {
-    fn top(&self, name: &Reference) -> Result<Option<RawDocument>, RegistryError> {
+    fn top(&self, name: &Reference, limit: u64) -> Result<Option<RawDocument>, RegistryError> {
         let Some((_, top)) = self.names.iter().find(|(known, _)| known == name) else {
             return Ok(None);
         };
-        let mut raw = self.document(name, &top.digest, top.size, true)?;
+        // One byte more than the limit is enough to be refused.
+        let most = top.size.min(limit.saturating_add(1));
+        let mut raw = self.document(name, &top.digest, most, true)?;
         raw.media_type.clone_from(&top.media_type);
         Ok(Some(raw))
     }
@@ -229,7 +231,7 @@ impl Source for LocalSource {
         &self,
         name: &Reference,
         digest: &Digest,
-        _size: u64,
+        size: u64,
         _is_manifest: bool,
     ) -> Result<RawDocument, RegistryError> {
         let fail = |e: io::Error| file_error(&self.path, e.to_string());
@@ -238,7 +240,7 @@ impl Source for LocalSource {
             .map_err(fail)?
             .ok_or_else(|| self.missing(name, digest))?;
         let mut bytes = Vec::new();
-        file.take(MAX_DOCUMENT_BYTES + 1)
+        file.take(size.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(fail)?;
         Ok(RawDocument {

@@ -404,7 +404,10 @@ fn a_damaged_blob_of_the_store_is_fetched_again() {
 fn an_endless_manifest_is_cut_off() {
     let server = Server::new(|_| ok(vec![b' '; 5 << 20]));
     let error = client(&server).resolve().unwrap_err().to_string();
-    assert!(error.contains("more than 4194304 bytes"), "{error}");
+    assert!(
+        error.contains("more than the limit of 4194304 bytes"),
+        "{error}"
+    );
 }
 
 #[test]

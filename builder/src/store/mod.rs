@@ -20,7 +20,8 @@ pub use index::{IndexEntry, NAME_ANNOTATION};
 use crate::atomic::TEMPORARY_PREFIX;
 use crate::digest::{Digest, VerifyingReader};
 
-/// Largest JSON document (index, manifest, config) that is read: what registries accept at most.
+/// Largest JSON document (index, manifest, config) that is read unless the user says otherwise: what
+/// registries accept at most.
 pub const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 /// A local `index.json` may name many images.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
@@ -62,6 +63,7 @@ pub enum StoreError {
 #[derive(Clone, Debug)]
 pub struct Store {
     dir: PathBuf,
+    document_bytes: u64,
 }
 
 impl Store {
@@ -69,6 +71,7 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let store = Store {
             dir: dir.to_owned(),
+            document_bytes: MAX_DOCUMENT_BYTES,
         };
         let blobs = dir.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(|e| io_error("make the folder", &blobs, e))?;
@@ -84,6 +87,11 @@ impl Store {
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Reads documents of up to so many bytes; see [`Store::read_document`].
+    pub fn limit_documents(&mut self, bytes: u64) {
+        self.document_bytes = bytes;
     }
 
     /// Where a blob is or would be.
@@ -122,9 +130,14 @@ impl Store {
     /// is taken away, and can be fetched again).
     pub fn read_document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.blob_path(digest);
-        let bytes = match read_bounded(&path, MAX_DOCUMENT_BYTES) {
+        let bytes = match read_bounded(&path, self.document_bytes) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                let hint = "raise that with --max-document-bytes if this image is to be trusted";
+                let error = io::Error::new(e.kind(), format!("{e}; {hint}"));
+                return Err(io_error("read", &path, error));
+            }
             Err(e) => return Err(io_error("read", &path, e)),
         };
         if digest.matches(&bytes) {

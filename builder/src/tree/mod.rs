@@ -18,6 +18,7 @@ pub use graft::Replaced;
 pub use resolve::ResolveError;
 pub use walk::{Visit, Walk};
 
+use crate::layer::Limits;
 pub use crate::layer::{Meta, Xattr};
 
 /// Index of an inode in its tree.
@@ -146,6 +147,8 @@ pub const IMPLICIT_FOLDER: Meta = Meta {
 #[derive(Clone, Debug)]
 pub struct Tree {
     inodes: Vec<Inode>,
+    /// As many symlinks as one path may lead through.
+    max_links: usize,
 }
 
 impl Default for Tree {
@@ -159,7 +162,14 @@ impl Tree {
     pub fn new() -> Self {
         Tree {
             inodes: vec![Inode::directory(IMPLICIT_FOLDER, 0)],
+            max_links: Limits::default().links,
         }
+    }
+
+    /// Lets paths lead through so many symlinks; see [`Limits::links`].
+    pub fn with_max_links(mut self, max_links: usize) -> Self {
+        self.max_links = max_links;
+        self
     }
 
     /// The root folder.

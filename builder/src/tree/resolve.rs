@@ -6,15 +6,21 @@ use super::{IMPLICIT_FOLDER, Inode, InodeId, Name, Node, Tree};
 use crate::layer::Escaped;
 use crate::layer::path::components;
 
-/// As many symlinks as one path may lead through (Linux has 40, Go's SecureJoin 255).
-const MAX_LINKS: usize = 255;
-
 /// A path that leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// Symlinks that lead in a circle, or too many of them.
-    #[error("too many symlinks on the way to {}", Escaped(.0))]
-    Loop(Vec<u8>),
+    #[error(
+        "too many symlinks on the way to {}: they lead in a circle, or it takes more than {limit} \
+         (--max-links raises that)",
+        Escaped(.path)
+    )]
+    Loop {
+        /// Where the way was to lead.
+        path: Vec<u8>,
+        /// As many as may be followed.
+        limit: usize,
+    },
 }
 
 /// The end of a walk along a path.
@@ -67,8 +73,11 @@ impl Tree {
                 continue;
             };
             links += 1;
-            if links > MAX_LINKS {
-                return Err(ResolveError::Loop(path.to_vec()));
+            if links > self.max_links {
+                return Err(ResolveError::Loop {
+                    path: path.to_vec(),
+                    limit: self.max_links,
+                });
             }
             if target.starts_with(b"/") {
                 way.clear();

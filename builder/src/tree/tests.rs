@@ -237,8 +237,26 @@ fn entries_go_through_symlinked_parents_and_never_out() {
 #[test]
 fn symlink_loops_end_in_an_error() {
     let error = try_apply(&["s a b, s b a, f a/x 1"]).unwrap_err();
-    assert_eq!(error.to_string(), "too many symlinks on the way to a");
+    assert_eq!(
+        error.to_string(),
+        "too many symlinks on the way to a: they lead in a circle, or it takes more than 255 \
+         (--max-links raises that)"
+    );
     assert!(try_apply(&["s a a/x, f a/x 1"]).is_err());
+}
+
+#[test]
+fn symlinks_that_one_path_leads_through_are_counted() {
+    let chain = |links: usize| {
+        let steps = (0..links).map(|n| format!("s l{n} l{}", n + 1));
+        let steps = steps.chain([format!("d l{links}"), "f l0/x 1".into()]);
+        try_apply(&[&steps.collect::<Vec<_>>().join(", ")])
+    };
+    chain(255).unwrap();
+    chain(256).unwrap_err();
+    let tree = chain(255).unwrap().with_max_links(254);
+    assert!(tree.lookup(b"l0/x").is_err());
+    assert!(tree.lookup(b"l1/x").unwrap().is_some());
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod damage;
 mod failures;
 mod initrd;
 mod lab;
+mod limits;
+mod memory;
 mod program;
 mod read;
 mod rebuild;
