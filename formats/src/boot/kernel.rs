@@ -519,4 +519,4 @@ fn version(head: &Head) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

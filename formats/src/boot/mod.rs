@@ -5,6 +5,7 @@
 //! are, the command line and the RAM that the system needs are patched into them when a medium is
 //! written. Both refuse to start a kernel without its whole initrd.
 
+pub mod bios;
 pub mod efi;
 pub mod kernel;
 
@@ -85,6 +86,25 @@ pub enum BootError {
         /// Where it stands.
         start_bytes: u64,
     },
+    /// An extent that a BIOS loader can't reach.
+    #[error(
+        "the {what} stands at byte {start_bytes}: a BIOS loader reaches 8 TiB and files of 4 GiB"
+    )]
+    OutOfReach {
+        /// What.
+        what: &'static str,
+        /// Where it stands.
+        start_bytes: u64,
+    },
+    /// Nothing to load.
+    #[error("the {what} is empty")]
+    Empty {
+        /// Kernel or initrd.
+        what: &'static str,
+    },
+    /// The kernel is not one for this loader, or does not go with the rest.
+    #[error(transparent)]
+    Kernel(#[from] kernel::KernelError),
 }
 
 impl BootSpec {
