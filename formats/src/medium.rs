@@ -16,8 +16,9 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::boot::{BootError, BootSpec, CMDLINE_BYTES, Extent};
-use crate::disk::{BiosLoader, MBR_CODE_BYTES};
+use crate::boot::kernel::{Kernel, ReadKernelError};
+use crate::boot::{BootError, BootSpec, CMDLINE_BYTES, Extent, bios};
+use crate::disk::{BiosLoader, LOADER_START_BYTES, MBR_CODE_BYTES};
 use crate::fat::{FatError, FatVolume, FileSpec, VolumeOptions};
 use crate::payload::{Extents, Payload, crc32};
 
@@ -131,13 +132,30 @@ impl BootFiles {
 /// Makes a loader that is told what to load.
 pub type Patch = fn(&BootSpec) -> Result<Vec<u8>, BootError>;
 
+/// Makes the BIOS loader, which must know more of the kernel than where it is.
+pub type BiosPatch = fn(&BootSpec, &dyn Payload) -> Result<Vec<u8>, MediumError>;
+
 /// The BIOS loader's code before it is told what to load.
 #[derive(Debug, Clone, Copy)]
 pub struct BiosCode {
     /// Code of the MBR, which is the same everywhere.
     pub mbr: [u8; MBR_CODE_BYTES],
-    /// Makes what the MBR or a CD's boot catalog loads.
-    pub stage2: Patch,
+    /// Makes what the MBR or a CD's boot catalog loads, to stand at [`LOADER_START_BYTES`].
+    pub stage2: BiosPatch,
+}
+
+impl BiosCode {
+    /// Our own.
+    pub fn own() -> Self {
+        Self {
+            mbr: bios::mbr(LOADER_START_BYTES),
+            stage2: |boot, kernel| {
+                let kernel = Kernel::read(kernel)?;
+                let image = kernel.for_bios().map_err(BootError::from)?;
+                Ok(bios::stage2(boot, image, LOADER_START_BYTES)?)
+            },
+        }
+    }
 }
 
 /// The UEFI loader before it is told what to load.
@@ -165,6 +183,9 @@ pub enum MediumError {
     /// What a loader would be told makes no sense.
     #[error(transparent)]
     Boot(#[from] BootError),
+    /// The kernel can't be read, or is none.
+    #[error(transparent)]
+    Kernel(#[from] ReadKernelError),
     /// The volume can't be laid out.
     #[error(transparent)]
     Volume(#[from] FatError),
@@ -276,7 +297,7 @@ pub fn boot_volume(
     let bios = match &loaders.bios {
         Some(bios) => Some(BiosLoader {
             mbr: bios.mbr,
-            loader: (bios.stage2)(&boot)?,
+            loader: (bios.stage2)(&boot, &*files.kernel.payload)?,
         }),
         None => None,
     };
@@ -329,10 +350,11 @@ pub fn fat_label(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::kernel::tests::bz_image;
     use crate::fat::{FatReader, Limits};
     use crate::testing::{noise, text};
 
-    fn stage2(boot: &BootSpec) -> Result<Vec<u8>, BootError> {
+    fn stage2(boot: &BootSpec, _kernel: &dyn Payload) -> Result<Vec<u8>, MediumError> {
         Ok(boot.initrd.start_bytes.to_le_bytes().to_vec())
     }
 
@@ -390,6 +412,23 @@ mod tests {
         assert_eq!(loader.path, EFI_LOADER_PATH);
         medium.read_exact_at(loader.start_bytes, &mut told).unwrap();
         assert_eq!(told, boot.kernel.start_bytes.to_le_bytes());
+    }
+
+    #[test]
+    fn a_bios_medium_wants_a_kernel_that_a_bios_can_start() {
+        let loaders = Loaders {
+            bios: Some(BiosCode::own()),
+            efi: None,
+        };
+        let error = boot_volume(&files(), &loaders, "x", 0).unwrap_err();
+        assert!(error.to_string().contains("not a Linux kernel"), "{error}");
+        let with_kernel = BootFiles {
+            kernel: BootFile::read(bz_image(4096)).unwrap(),
+            ..files()
+        };
+        let volume = boot_volume(&with_kernel, &loaders, "x", 0).unwrap();
+        let told = bios::read_stage2(&volume.bios.unwrap().loader).unwrap();
+        assert_eq!(told, volume.boot);
     }
 
     #[test]

@@ -519,4 +519,4 @@ fn version(head: &Head) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

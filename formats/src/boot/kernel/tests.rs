@@ -1,7 +1,7 @@
 use super::*;
 
 /// A bzImage as small as can be: one setup sector and `paragraphs` of kernel.
-pub(in crate::boot) fn bz_image(paragraphs: u32) -> Vec<u8> {
+pub(crate) fn bz_image(paragraphs: u32) -> Vec<u8> {
     let mut file = vec![0; 1024 + paragraphs as usize * 16];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"MZ");
