@@ -28,6 +28,7 @@ install: build ## install lkbuild to $(PREFIX)/bin (DESTDIR is honoured)
 tools:
 	@testdata/install-tools || [ -z "$$CI" ]
 	@testdata/install-judges || [ -z "$$CI" ]
+	@testdata/install-terraform || [ -z "$$CI" ]
 
 lint: ## check formatting and lints
 	$(CARGO) fmt --all --check

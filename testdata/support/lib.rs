@@ -10,6 +10,7 @@
 //! * [`Registry`]: a real registry on localhost; [`http`]: a server that misbehaves as asked;
 //! * [`qemu`]: machines that boot our media;
 //! * [`VCenter`]: a strict vCenter or ESXi on localhost that can be told what to get wrong;
+//! * [`Terraform`]: the real one, offline;
 //! * [`judge()`]: the outside programs that judge our output, and [`vectors_dir`].
 //!
 //! A panic is how test support fails, so the lints against it are off here.
@@ -33,6 +34,7 @@ mod registry;
 pub mod sequences;
 pub mod snapshot;
 pub mod tar;
+mod terraform;
 mod vcenter;
 mod vectors;
 
@@ -44,6 +46,7 @@ pub use layout::{Layout, sha256_hex};
 pub use prng::Prng;
 pub use registry::Registry;
 pub use snapshot::Snapshot;
+pub use terraform::Terraform;
 pub use vcenter::{Fault, Inventory, Machine, Requested, VCenter, VCenterOptions};
 pub use vectors::{ExpectedNode, images_from_json, read_tree};
 

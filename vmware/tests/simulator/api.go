@@ -36,6 +36,7 @@ type call struct {
 	SourceName      string `xml:"sourceName"`
 	DestinationName string `xml:"destinationName"`
 	Name            string `xml:"name"`
+	PortgroupKey    string `xml:"portgroupKey"`
 }
 
 type reference struct {
@@ -142,6 +143,11 @@ func (f *front) answer(call *call, r *http.Request, body []byte) *httptest.Respo
 	case "AcquireGenericServiceTicket":
 		f.acquireTicket(answer, call)
 		return answer
+	case "DVSManagerLookupDvPortGroup":
+		writeBody(answer, http.StatusOK, `<DVSManagerLookupDvPortGroupResponse xmlns="urn:vim25">`+
+			`<returnval type="DistributedVirtualPortgroup">`+html.EscapeString(call.PortgroupKey)+
+			`</returnval></DVSManagerLookupDvPortGroupResponse>`)
+		return answer
 	case "MoveDatastoreFile_Task", "DeleteDatastoreFile_Task":
 		if vm := f.lockedName(call); vm != "" {
 			writeFault(answer, "FileLocked", "Unable to access file since it is locked", "")
@@ -165,6 +171,9 @@ func (f *front) answer(call *call, r *http.Request, body []byte) *httptest.Respo
 	returned := returnval(answer.Body.Bytes())
 	if call.Method == "ImportVApp" {
 		f.leases.began(returned.Value, f.newest(r, returned))
+	}
+	if call.Method == "CreateVM_Task" || call.Method == "ReconfigVM_Task" {
+		nameDisks()
 	}
 	if strings.HasSuffix(call.Method, "_Task") && returned.Type == "Task" {
 		f.run(returned.managed())

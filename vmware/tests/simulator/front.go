@@ -11,6 +11,9 @@ import (
 	"sync"
 
 	"github.com/vmware/govmomi/simulator"
+	// Terraform logs in to these, too: tags and storage policies.
+	_ "github.com/vmware/govmomi/pbm/simulator"
+	_ "github.com/vmware/govmomi/vapi/simulator"
 )
 
 // front answers all requests; what it finds in order goes on to the library.
@@ -44,6 +47,7 @@ func newFront(conf *config) (*front, error) {
 		return nil, err
 	}
 	// The library's own server is not used, but starting it registers the handlers.
+	model.Service.RegisterEndpoints = true
 	model.Service.NewServer()
 	certificates, err := newCertificates()
 	if err != nil {
@@ -120,6 +124,8 @@ func (f *front) serveVCenter(w http.ResponseWriter, r *http.Request) {
 		f.serveFolder(w, r)
 	case strings.HasPrefix(r.URL.Path, leasePrefix):
 		f.serveLease(w, r)
+	case strings.HasPrefix(r.URL.Path, "/rest/") || strings.HasPrefix(r.URL.Path, "/pbm"):
+		f.behind.ServeHTTP(w, r)
 	default:
 		http.NotFound(w, r)
 	}

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25"
@@ -59,6 +60,7 @@ func newModel(conf *config) (*simulator.Model, error) {
 		}
 	}
 	mountEverywhere()
+	aliasClusters()
 	return model, nil
 }
 
@@ -141,6 +143,15 @@ func mountEverywhere() {
 				}
 			}
 		}
+	}
+}
+
+// aliasClusters lets clusters be asked as what they are a kind of, ComputeResource; Terraform does.
+func aliasClusters() {
+	for _, entity := range simulator.Map.All("ClusterComputeResource") {
+		alias := entity.(*simulator.ClusterComputeResource).ComputeResource
+		alias.Self.Type = "ComputeResource"
+		simulator.Map.Put(&alias)
 	}
 }
 
@@ -234,6 +245,21 @@ func backings(vm *simulator.VirtualMachine) []string {
 		}
 	}
 	return names
+}
+
+// nameDisks gives disks the identifiers that every real one has.
+func nameDisks() {
+	for _, entity := range simulator.Map.All("VirtualMachine") {
+		vm := entity.(*simulator.VirtualMachine)
+		simulator.Map.WithLock(vm, func() {
+			for _, device := range vm.Config.Hardware.Device {
+				backing, ok := device.GetVirtualDevice().Backing.(*types.VirtualDiskFlatVer2BackingInfo)
+				if ok && backing.Uuid == "" {
+					backing.Uuid = uuid.NewSHA1(uuid.NameSpaceURL, []byte(backing.FileName)).String()
+				}
+			}
+		})
+	}
 }
 
 // setAddress lets a virtual machine report an IP address, as its guest tools would.

@@ -1,0 +1,4 @@
+output "machines" {
+  description = "The Docker hosts."
+  value       = module.docker_hosts.machines
+}
