@@ -14,6 +14,7 @@ pub mod layer;
 pub mod pack;
 pub mod reference;
 pub mod reuse;
+pub mod soap;
 pub mod tree;
 pub mod yaml;
 
@@ -38,6 +39,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("qcow2", disk_image::qcow2),
     ("reference", reference::reference),
     ("reuse", reuse::reuse),
+    ("soap", soap::soap),
     ("tree", tree::tree),
     ("vhd", disk_image::vhd),
     ("vmdk", disk_image::vmdk),
