@@ -23,6 +23,20 @@ pub enum Failure {
     Image,
     /// The output can't be written.
     Output,
+    /// vSphere: the login or a right is refused.
+    Refused,
+    /// vSphere: a name is not there, or means several things.
+    Name,
+    /// vSphere: something uses the file, or its name is taken.
+    InUse,
+    /// vSphere: the certificate is not trusted.
+    Certificate,
+    /// vSphere: the network failed, or nothing came for too long.
+    Network,
+    /// vSphere: the server failed.
+    Server,
+    /// vSphere: what arrived is not what was sent.
+    Damaged,
 }
 
 impl Failure {
@@ -34,6 +48,13 @@ impl Failure {
             Failure::Config => 3,
             Failure::Image => 4,
             Failure::Output => 5,
+            Failure::Refused => 10,
+            Failure::Name => 11,
+            Failure::InUse => 12,
+            Failure::Certificate => 13,
+            Failure::Network => 14,
+            Failure::Server => 15,
+            Failure::Damaged => 16,
         })
     }
 }
@@ -70,6 +91,9 @@ pub enum CliError {
     /// The output can't be written.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// What was asked of vSphere failed.
+    #[error(transparent)]
+    Vsphere(#[from] vmware::Error),
     /// A file of this machine.
     #[error("{}: {source}", .path.display())]
     File {
@@ -98,6 +122,7 @@ impl CliError {
                 _ => Failure::Config,
             },
             CliError::Output(_) => Failure::Output,
+            CliError::Vsphere(error) => vsphere(error.kind()),
             CliError::Store(_) | CliError::File { .. } | CliError::Setup(_) => Failure::Other,
         }
     }
@@ -113,5 +138,20 @@ impl CliError {
             ) => Some(path.clone()),
             _ => None,
         }
+    }
+}
+
+fn vsphere(kind: vmware::Kind) -> Failure {
+    use vmware::Kind;
+    match kind {
+        Kind::Input => Failure::Usage,
+        Kind::Login | Kind::Permission => Failure::Refused,
+        Kind::NotFound | Kind::Ambiguous => Failure::Name,
+        Kind::InUse | Kind::Exists => Failure::InUse,
+        Kind::Certificate => Failure::Certificate,
+        Kind::Network | Kind::Timeout => Failure::Network,
+        Kind::Server | Kind::Protocol => Failure::Server,
+        Kind::Damaged => Failure::Damaged,
+        _ => Failure::Other,
     }
 }

@@ -7,7 +7,9 @@ mod error;
 mod input;
 mod limits;
 mod manual;
+mod push;
 mod source;
+mod vcenter;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -20,10 +22,13 @@ use crate::progress::{Event, Progress, Style};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the configuration is wrong; 4 an image can't be had;
-5 the output can't be written.
+5 the output can't be written. Of vSphere: 10 login or right refused; 11 no such name, or it means
+several; 12 in use, or the name is taken; 13 certificate not trusted; 14 network or time-out;
+15 the server failed; 16 what arrived is not what was sent.
 
 Environment: LINUXKIT_CACHE (the cache), LINUXKIT_MIRROR (mirrors), DOCKER_CONFIG (credentials),
-HTTP_PROXY, HTTPS_PROXY and NO_PROXY.";
+HTTP_PROXY, HTTPS_PROXY and NO_PROXY; for vSphere GOVC_URL, GOVC_USERNAME, GOVC_PASSWORD and others that
+the commands' help names, before them LinuxKit's VCURL and its like.";
 
 /// LinuxKit YAML in, bootable operating system images out: no Docker, no root.
 #[derive(Debug, Parser)]
@@ -51,6 +56,9 @@ pub struct Cli {
 enum Command {
     /// Build an image from LinuxKit YAML
     Build(Box<build::BuildArgs>),
+    /// Push an image to where it is to run
+    #[command(subcommand)]
+    Push(push::PushCommand),
     /// Print the version
     Version,
     /// Print completions for a shell
@@ -87,6 +95,7 @@ pub fn run_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let progress = Progress::new(cli.style());
     let result = match cli.command {
         Command::Build(args) => build::run(*args, &progress),
+        Command::Push(command) => push::run(command, &progress),
         Command::Version => manual::version(),
         Command::Completions { shell } => manual::completions(shell, &mut Cli::command()),
         Command::Man { dir } => manual::man(&dir, Cli::command()),

@@ -54,6 +54,26 @@ pub enum Event {
         /// Its length.
         bytes: u64,
     },
+    /// How far a transfer is; at most one a second.
+    Progress {
+        /// Name of its task.
+        task: String,
+        /// Bytes done.
+        bytes: u64,
+        /// Bytes in all.
+        total_bytes: u64,
+    },
+    /// A file is on a datastore.
+    Pushed {
+        /// Where, as in `[datastore] folder/file`.
+        path: String,
+        /// Inventory path of the datacenter.
+        datacenter: String,
+        /// Its length.
+        bytes: u64,
+        /// `pushed`, `replaced` or `already_there`.
+        outcome: &'static str,
+    },
     /// The end of a build.
     Summary {
         /// What was done.
@@ -92,7 +112,19 @@ impl Event {
             Event::Error { message } => Some(format!("error: {message}")),
             Event::Output { path, bytes } => Some(format!("wrote {path} ({})", size(*bytes))),
             Event::Start { task } => Some(task.clone()),
+            Event::Pushed {
+                path,
+                bytes,
+                outcome,
+                ..
+            } => Some(match *outcome {
+                "already_there" => {
+                    format!("{path} is there already, the same bytes ({})", size(*bytes))
+                }
+                outcome => format!("{outcome} {path} ({})", size(*bytes)),
+            }),
             Event::End { .. } | Event::Layer { .. } | Event::Summary { .. } => None,
+            Event::Progress { .. } => None,
         }
     }
 }

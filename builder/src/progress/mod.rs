@@ -7,14 +7,16 @@
 mod event;
 mod sink;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 pub use event::{Counters, Event, size};
 pub use sink::Style;
 
 use sink::Sink;
+
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// A handle that every part of a build speaks through; clones speak through the same.
 #[derive(Clone)]
@@ -41,7 +43,9 @@ pub struct Task {
     progress: Progress,
     name: String,
     bar: Option<indicatif::ProgressBar>,
+    total_bytes: Option<u64>,
     start: Instant,
+    told: Mutex<Instant>,
 }
 
 impl Progress {
@@ -91,11 +95,14 @@ impl Progress {
         let name = name.into();
         self.emit(&Event::Start { task: name.clone() });
         let bar = self.inner.sink.bar(&name, total_bytes);
+        let start = Instant::now();
         Task {
             progress: self.clone(),
             name,
             bar,
-            start: Instant::now(),
+            total_bytes,
+            start,
+            told: Mutex::new(start),
         }
     }
 
@@ -168,6 +175,23 @@ impl Task {
     pub fn advance(&self, bytes: u64) {
         if let Some(bar) = &self.bar {
             bar.inc(bytes);
+        }
+    }
+
+    /// So many bytes are done in all. Programs are told once a second.
+    pub fn set(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(bytes);
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if now.duration_since(*told) >= TELL_EVERY {
+            *told = now;
+            self.progress.emit(&Event::Progress {
+                task: self.name.clone(),
+                bytes,
+                total_bytes: self.total_bytes.unwrap_or_default(),
+            });
         }
     }
 }
