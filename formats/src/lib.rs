@@ -14,6 +14,7 @@
 //! | [`boot`] | our loaders for BIOS and UEFI, and what they are told |
 //! | [`pe`] | programs for UEFI, unified kernel images |
 //! | [`medium`] | the volume with loader, kernel and initrd that every medium is made around |
+//! | [`iso`] | ISO 9660: CDs, and what boots from CD, stick and disk alike |
 //! | [`raw`], [`vmdk`], [`qcow2`], [`vhd`], [`gcp`] | disks as files |
 //! | [`ova`] | a virtual appliance: description, checksums and disk in one tar |
 //!
@@ -27,6 +28,7 @@ pub mod cpio;
 pub mod disk;
 pub mod fat;
 pub mod gcp;
+pub mod iso;
 pub mod medium;
 mod memory;
 pub mod ova;

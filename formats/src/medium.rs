@@ -16,8 +16,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::boot::kernel::{Kernel, ReadKernelError};
-use crate::boot::{BootError, BootSpec, CMDLINE_BYTES, Extent, bios};
+use crate::boot::kernel::{Architecture, Kernel, KernelError, ReadKernelError};
+use crate::boot::{BootError, BootSpec, CMDLINE_BYTES, Extent, bios, efi};
 use crate::disk::{BiosLoader, LOADER_START_BYTES, MBR_CODE_BYTES};
 use crate::fat::{FatError, FatVolume, FileSpec, VolumeOptions};
 use crate::payload::{Extents, Payload, crc32};
@@ -167,6 +167,16 @@ pub struct EfiCode {
     pub loader: Patch,
 }
 
+impl EfiCode {
+    /// Our own.
+    pub fn own() -> Self {
+        Self {
+            len_bytes: efi::LOADER_BYTES,
+            loader: efi::loader,
+        }
+    }
+}
+
 /// For which firmware a medium has a loader.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Loaders {
@@ -174,6 +184,32 @@ pub struct Loaders {
     pub bios: Option<BiosCode>,
     /// For UEFI.
     pub efi: Option<EfiCode>,
+}
+
+impl Loaders {
+    /// Our own, for every firmware that can start these files; where it is one only, with why the
+    /// other can't.
+    ///
+    /// # Errors
+    /// If the kernel is none or can't be read, or if no firmware can start it.
+    pub fn for_files(files: &BootFiles) -> Result<(Self, Option<BootError>), MediumError> {
+        let kernel = Kernel::read(&*files.kernel.payload)?;
+        kernel
+            .check_cmdline(&files.cmdline)
+            .map_err(BootError::from)?;
+        let bios = kernel
+            .for_bios()
+            .and_then(|image| image.check_initrd(files.initrd.len_bytes()));
+        let uefi = kernel.for_uefi(Architecture::X86_64);
+        let loaders = Self {
+            bios: bios.is_ok().then(BiosCode::own),
+            efi: uefi.is_ok().then(EfiCode::own),
+        };
+        match (bios, uefi) {
+            (Err(bios), Err(uefi)) => Err(MediumError::NoFirmware { bios, uefi }),
+            (bios, uefi) => Ok((loaders, bios.and(uefi).err().map(BootError::from))),
+        }
+    }
 }
 
 /// Why a medium can't be made of kernel and initrd.
@@ -186,6 +222,17 @@ pub enum MediumError {
     /// The kernel can't be read, or is none.
     #[error(transparent)]
     Kernel(#[from] ReadKernelError),
+    /// No loader of ours can start the kernel.
+    #[error(
+        "no bootable medium can be made: on a BIOS, {bios}; on UEFI, {uefi}; kernel+initrd has no \
+         such bounds"
+    )]
+    NoFirmware {
+        /// Why a BIOS can't.
+        bios: KernelError,
+        /// Why UEFI can't.
+        uefi: KernelError,
+    },
     /// The volume can't be laid out.
     #[error(transparent)]
     Volume(#[from] FatError),
@@ -429,6 +476,37 @@ mod tests {
         let volume = boot_volume(&with_kernel, &loaders, "x", 0).unwrap();
         let told = bios::read_stage2(&volume.bios.unwrap().loader).unwrap();
         assert_eq!(told, volume.boot);
+    }
+
+    #[test]
+    fn a_kernel_decides_which_firmware_can_start_it() {
+        let with = |kernel: Vec<u8>| BootFiles {
+            kernel: BootFile::read(kernel).unwrap(),
+            ..files()
+        };
+        let (loaders, missing) = Loaders::for_files(&with(bz_image(4096))).unwrap();
+        assert!(loaders.bios.is_some() && loaders.efi.is_some() && missing.is_none());
+        let mut no_stub = bz_image(4096);
+        no_stub[0] = 0;
+        let (loaders, missing) = Loaders::for_files(&with(no_stub)).unwrap();
+        assert!(loaders.bios.is_some() && loaders.efi.is_none());
+        let missing = missing.unwrap().to_string();
+        assert!(missing.contains("EFI stub") && missing.contains("boots on a BIOS"));
+        // Behind its header, a kernel that leaves an initrd no room.
+        let mut low = bz_image(4096);
+        low[0x22c..0x230].copy_from_slice(&0x0500_0000_u32.to_le_bytes());
+        let (loaders, missing) = Loaders::for_files(&with(low)).unwrap();
+        assert!(loaders.bios.is_none() && loaders.efi.is_some());
+        let missing = missing.unwrap().to_string();
+        assert!(missing.contains("boot with UEFI"), "{missing}");
+        let error = Loaders::for_files(&with(b"\x7fELF".to_vec())).unwrap_err();
+        assert!(error.to_string().contains("kernel"), "{error}");
+        let long = BootFiles {
+            cmdline: "x".repeat(2048),
+            ..with(bz_image(4096))
+        };
+        let error = Loaders::for_files(&long).unwrap_err();
+        assert!(error.to_string().contains("kernel.cmdline"), "{error}");
     }
 
     #[test]

@@ -4,8 +4,11 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use formats::boot::BootSpec;
 use formats::disk::{DiskOptions, build};
 use formats::fat::{FatVolume, FileSpec, VolumeOptions};
+use formats::iso::{Attributes, FileSource, IsoOptions, IsoTree, boot_iso, plan};
+use formats::medium::{BootFile, BootFiles, EfiCode, Loaders};
 use formats::ova::{Firmware, Machine, OvaReader, write_ova};
 use formats::payload::Extents;
 use formats::qcow2::write_qcow2;
@@ -13,6 +16,56 @@ use formats::raw::write_raw;
 use formats::vhd::{write_dynamic, write_fixed};
 use formats::vmdk::{DiskId, Options, write_monolithic_sparse, write_stream_optimized};
 use lkbuild_fuzz::disk_image::parts;
+
+/// A small tree with everything in it.
+fn iso_tree() -> Extents {
+    let attributes = Attributes {
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        mtime: 0,
+    };
+    let mut tree = IsoTree::new(attributes);
+    let file = FileSource::New { len_bytes: 5 };
+    tree.folder(b"etc", attributes).unwrap();
+    tree.file(b"etc/hostname", attributes, file).unwrap();
+    tree.hard_link(b"etc/name", b"etc/hostname").unwrap();
+    let long = [b"etc/", &[b'n'; 200][..]].concat();
+    tree.symlink(&long, attributes, b"/proc/../far").unwrap();
+    tree.char_device(b"null", attributes, (1, 3)).unwrap();
+    tree.block_device(b"nvme", attributes, (259, 1000)).unwrap();
+    tree.fifo(b"pipe", attributes).unwrap();
+    let options = IsoOptions {
+        label: "seed".to_owned(),
+        id: [1; 16],
+        time: 0,
+        least_bytes: 0,
+    };
+    let plan = plan(&tree, &options).unwrap();
+    let mut volume = Extents::new(plan.len_bytes);
+    volume
+        .place(plan.metadata_start_bytes, plan.metadata)
+        .unwrap();
+    volume.place(plan.files[0].0, b"lkvm\n".to_vec()).unwrap();
+    volume
+}
+
+fn iso_hybrid() -> Extents {
+    let files = BootFiles {
+        kernel: BootFile::read(b"kernel".to_vec()).unwrap(),
+        initrd: BootFile::read(b"initrd".to_vec()).unwrap(),
+        cmdline: "quiet".to_owned(),
+        ram_bytes: 0,
+    };
+    let loaders = Loaders {
+        bios: None,
+        efi: Some(EfiCode {
+            len_bytes: 6,
+            loader: |_: &BootSpec| Ok(b"loader".to_vec()),
+        }),
+    };
+    boot_iso(&files, &loaders, "seed", 0).unwrap().content
+}
 
 fn main() {
     let mut disk = Extents::new(1 << 20);
@@ -81,6 +134,16 @@ fn main() {
             "fat",
             "boot",
             in_memory(&|out| write_raw(out, &volume).unwrap()),
+        ),
+        (
+            "iso",
+            "tree",
+            in_memory(&|out| write_raw(out, &iso_tree()).unwrap()),
+        ),
+        (
+            "iso",
+            "hybrid",
+            in_memory(&|out| write_raw(out, &iso_hybrid()).unwrap()),
         ),
         (
             "vmdk",

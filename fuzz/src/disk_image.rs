@@ -5,6 +5,7 @@
 
 use formats::disk::read_partitions;
 use formats::fat::{FatReader, Limits};
+use formats::iso::{self, EntryKind, IsoReader, Names};
 use formats::payload::{Extents, Payload};
 use formats::qcow2::Qcow2Reader;
 use formats::vhd::VhdReader;
@@ -102,6 +103,32 @@ pub fn fat(data: &[u8]) {
     }
 }
 
+/// Opens any bytes as an ISO and lists it by every kind of name.
+pub fn iso(data: &[u8]) {
+    let volume = file(data);
+    let limits = iso::Limits {
+        entries: 200,
+        depth: 4,
+        folder_bytes: 64 << 10,
+        system_use_bytes: 8 << 10,
+    };
+    let Ok(reader) = IsoReader::open(&volume) else {
+        return;
+    };
+    let _ = reader.boot_entries();
+    for names in [Names::Plain, Names::RockRidge, Names::Joliet] {
+        for entry in reader.entries(names, limits).unwrap_or_default() {
+            assert!(!entry.path.is_empty(), "an entry without a name");
+            if let EntryKind::File { extents } = entry.kind {
+                for extent in extents {
+                    assert!(extent.start < extent.end, "an empty extent");
+                    assert!(extent.end <= volume.len_bytes(), "an extent behind the end");
+                }
+            }
+        }
+    }
+}
+
 /// Reads the partitions of any bytes.
 pub fn gpt(data: &[u8]) {
     let disk = file(data);
@@ -141,6 +168,12 @@ mod tests {
         assert_eq!(entries.len(), 5);
         let partitions = read_partitions(&seed("gpt/data")).unwrap();
         assert_eq!(partitions.len(), 2);
+        for (name, files) in [("iso/tree", 7), ("iso/hybrid", 8)] {
+            let volume = seed(name);
+            let reader = IsoReader::open(&volume).unwrap();
+            let entries = reader.entries(Names::RockRidge, iso::Limits::default());
+            assert_eq!(entries.unwrap().len(), files, "{name}");
+        }
         let disk = Qcow2Reader::open(seed("qcow2/compressed")).unwrap();
         disk.read_exact_at(0, &mut boot).unwrap();
         assert_eq!(&boot, b"boot sector");

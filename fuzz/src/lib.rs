@@ -31,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("gpt", disk_image::gpt),
     ("image-label", yaml::image_label),
     ("kernel", kernel::kernel),
+    ("iso", disk_image::iso),
     ("layer", layer::layer),
     ("ova", appliance::ova),
     ("ovf", appliance::ovf),

@@ -19,6 +19,7 @@ mod write;
 
 pub use format::{ESP_START_BYTES, LOADER_START_BYTES, MBR_CODE_BYTES, SECTOR_BYTES};
 pub use read::{PartitionEntry, ReadError, ReadErrorKind, read_partitions};
+pub(crate) use write::hybrid_tables;
 pub use write::{BiosLoader, Disk, DiskError, DiskOptions, Partition, build};
 
 #[cfg(test)]

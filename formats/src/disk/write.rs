@@ -134,6 +134,29 @@ pub fn build(esp: impl Payload + 'static, options: &DiskOptions) -> Result<Disk,
     })
 }
 
+/// MBR, GPT and its copy around one EFI system partition that starts at [`ESP_START_BYTES`], for a
+/// medium that is something else as well.
+pub(crate) fn hybrid_tables(
+    len_bytes: u64,
+    esp_bytes: u64,
+    id: [u8; 16],
+    bios: Option<&BiosLoader>,
+) -> Result<Extents, DiskError> {
+    let options = DiskOptions {
+        id,
+        bios: bios.cloned(),
+        data_bytes: 0,
+        least_bytes: 0,
+    };
+    let esp = Partition {
+        name: "EFI system",
+        start_bytes: ESP_START_BYTES,
+        len_bytes: esp_bytes,
+    };
+    let planned = [(esp, partition_types::EFI)];
+    Ok(tables(len_bytes, &options, &planned)?.into_extents()?)
+}
+
 /// MBR, GPT and its copy, on an otherwise empty disk.
 fn tables(
     len_bytes: u64,
