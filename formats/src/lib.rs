@@ -12,7 +12,7 @@
 //! | [`payload`] | what all media are written from: bytes by place, sparse |
 //! | [`fat`], [`disk`] | a volume for firmware, and a GPT disk around it |
 //! | [`boot`] | our loaders for BIOS and UEFI, and what they are told |
-//! | [`pe`] | programs for UEFI, unified kernel images |
+//! | [`pe`], [`uki`] | programs for UEFI; a system as one of them |
 //! | [`medium`] | the volume with loader, kernel and initrd that every medium is made around |
 //! | [`iso`] | ISO 9660: CDs, and what boots from CD, stick and disk alike |
 //! | [`raw`], [`vmdk`], [`qcow2`], [`vhd`], [`gcp`] | disks as files |
@@ -37,6 +37,7 @@ pub mod pe;
 pub mod qcow2;
 pub mod raw;
 pub mod tarball;
+pub mod uki;
 pub mod vhd;
 pub mod vmdk;
 

@@ -54,7 +54,7 @@ pub fn judge(program: &str) -> Option<PathBuf> {
 }
 
 /// As [`judge`], for a file or folder that such a program needs.
-pub(crate) fn judge_file(path: &Path) -> Option<()> {
+pub fn judge_file(path: &Path) -> Option<()> {
     if path.exists() {
         return Some(());
     }

@@ -40,7 +40,7 @@ mod vectors;
 
 pub use compress::Compression;
 pub use image::Image;
-pub use judge::{judge, judge_python, vectors_dir, workspace_dir};
+pub use judge::{judge, judge_file, judge_python, vectors_dir, workspace_dir};
 pub use layer::{DEFAULT_MTIME, Dialect, Entry, Kind, Layer, SparseFormat};
 pub use layout::{Layout, sha256_hex};
 pub use prng::Prng;

@@ -1,6 +1,8 @@
 //! `lkbuild build`.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +20,7 @@ use crate::build::{Context, SbomPlan, build, resolve};
 use crate::config::{Moby, dry_run_yaml, load};
 use crate::layer::Limits;
 use crate::output::kernel::decompress_kernel;
-use crate::output::{DiskSettings, Format, OutputError, Outputs, Written, write};
+use crate::output::{DiskSettings, Format, OutputError, Outputs, Settings, Written, write};
 use crate::pack::Workers;
 use crate::progress::{Event, Progress, size};
 use crate::registry::Platform;
@@ -44,7 +46,7 @@ pub(super) struct BuildArgs {
     /// Formats to write (default: kernel+initrd); several with commas: kernel+initrd,
     /// tar-kernel-initrd, tar, docker; disks that boot on BIOS and UEFI: vmdk, vmdk-sparse,
     /// vmdk-flat, ova, raw, qcow2, vhd, dynamic-vhd, aws, gcp, and LinuxKit's raw-bios, raw-efi,
-    /// qcow2-bios, qcow2-efi
+    /// qcow2-bios, qcow2-efi; one program for UEFI (a unified kernel image): uki
     #[arg(short, long = "format", value_name = "FORMAT", value_delimiter = ',')]
     format: Vec<Format>,
 
@@ -75,6 +77,10 @@ pub(super) struct BuildArgs {
     /// Write the kernel decompressed
     #[arg(long)]
     decompress_kernel: bool,
+
+    /// A stub for the format uki, such as systemd's linuxx64.efi.stub, instead of our own loader
+    #[arg(long, value_name = "FILE")]
+    uki_stub: Option<PathBuf>,
 
     /// Do not join the SBOMs that images have into one
     #[arg(long)]
@@ -121,7 +127,11 @@ struct Plan {
     threads: usize,
     home: Option<PathBuf>,
     sbom: Option<SbomPlan>,
+    uki_stub: Option<Vec<u8>>,
 }
+
+/// Stubs have some hundred kilobytes.
+const MAX_STUB_BYTES: u64 = 16 << 20;
 
 impl BuildArgs {
     /// Whether standard output is taken by the image (or the dry run's YAML).
@@ -157,6 +167,9 @@ impl BuildArgs {
                 "the formats {one} and {other} would both be written to NAME{ending}: \
                  build them one after the other, under two names"
             )));
+        }
+        if self.uki_stub.is_some() && !formats.contains(&Format::Uki) {
+            return usage("--uki-stub is for the format uki: add -f uki");
         }
         let outputs = match self.output.as_deref() {
             None => Outputs::Named {
@@ -202,7 +215,28 @@ impl BuildArgs {
             threads: threads.map_or(1, NonZeroUsize::get),
             home,
             sbom,
+            uki_stub: self.read_stub()?,
         })
+    }
+
+    fn read_stub(&self) -> Result<Option<Vec<u8>>, CliError> {
+        let Some(path) = &self.uki_stub else {
+            return Ok(None);
+        };
+        let mut stub = Vec::new();
+        let read =
+            File::open(path).and_then(|file| file.take(MAX_STUB_BYTES + 1).read_to_end(&mut stub));
+        read.map_err(|source| CliError::File {
+            path: path.clone(),
+            source,
+        })?;
+        if stub.len() as u64 > MAX_STUB_BYTES {
+            return Err(CliError::Usage(format!(
+                "--uki-stub: {} has more than {MAX_STUB_BYTES} bytes, which no stub has",
+                path.display()
+            )));
+        }
+        Ok(Some(stub))
     }
 
     fn output_name(&self) -> Result<String, CliError> {
@@ -297,8 +331,11 @@ fn build_and_write(
         &image,
         &plan.formats,
         &plan.outputs,
-        context.compression,
-        &DiskSettings::from(&args.disk),
+        &Settings {
+            compression: context.compression,
+            disks: DiskSettings::from(&args.disk),
+            uki_stub: plan.uki_stub.clone(),
+        },
     )?)
 }
 

@@ -16,6 +16,8 @@ pub enum Format {
     Docker,
     /// kernel, initrd.img and cmdline in one tar.
     TarKernelInitrd,
+    /// The system as one program for UEFI: a unified kernel image.
+    Uki,
     /// A disk that boots on BIOS and UEFI.
     Disk(DiskFormat),
 }
@@ -58,6 +60,7 @@ impl Format {
             Format::Tar,
             Format::Docker,
             Format::TarKernelInitrd,
+            Format::Uki,
         ];
         let disks = DiskFormat::ALL.into_iter().map(Format::Disk);
         others.into_iter().chain(disks)
@@ -72,7 +75,7 @@ impl Format {
     pub fn streams(self) -> bool {
         match self {
             Format::KernelInitrd => false,
-            Format::Tar | Format::Docker | Format::TarKernelInitrd => true,
+            Format::Tar | Format::Docker | Format::TarKernelInitrd | Format::Uki => true,
             Format::Disk(disk) => disk.streams(),
         }
     }
@@ -89,6 +92,7 @@ impl Format {
             Format::Tar => &[".tar"],
             Format::Docker => &[".docker"],
             Format::TarKernelInitrd => &["-initrd.tar"],
+            Format::Uki => &[".efi"],
             Format::Disk(disk) => disk.endings(),
         }
     }
@@ -110,6 +114,7 @@ impl Format {
             Format::Tar => "tar",
             Format::Docker => "docker",
             Format::TarKernelInitrd => "tar-kernel-initrd",
+            Format::Uki => "uki",
             Format::Disk(disk) => disk.name(),
         }
     }

@@ -10,11 +10,13 @@ pub mod initrd;
 pub mod kernel;
 mod media;
 pub mod tree_tar;
+mod uki;
 mod write;
 
 pub use disk::{DiskFormat, DiskSettings, MachineSettings, MakeDiskError};
 pub use format::{Format, ParseFormatError};
-pub use write::{OutputError, Outputs, Written, write};
+pub use uki::MakeUkiError;
+pub use write::{OutputError, Outputs, Settings, Written, write};
 
 #[cfg(doc)]
 use crate::assemble::Image;

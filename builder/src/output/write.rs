@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use formats::compress::Compression;
+use formats::payload::PayloadReader;
 use formats::tarball::{Entry, Kind, TarWriter};
 
 use super::disk::{BootDisk, DiskFormat, DiskSettings, MakeDiskError};
@@ -12,6 +13,7 @@ use super::initrd::{InitrdError, InitrdSummary};
 use super::kernel::KernelError;
 use super::media::{Media, reader};
 use super::tree_tar::{TreeTarError, write_tree_tar};
+use super::uki::{MakeUkiError, make_uki};
 use crate::assemble::{Image, Kernel};
 use crate::atomic::{PendingFile, WriteFileError, commit, folder_of, make_folder};
 use crate::pack::PackError;
@@ -31,6 +33,17 @@ pub enum Outputs {
     File(PathBuf),
     /// Standard output.
     Stdout,
+}
+
+/// What is asked of outputs besides their format.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How the initrd is compressed.
+    pub compression: Compression,
+    /// Of disks.
+    pub disks: DiskSettings,
+    /// A stub for unified kernel images, instead of our own.
+    pub uki_stub: Option<Vec<u8>>,
 }
 
 /// What was written.
@@ -60,6 +73,9 @@ pub enum OutputError {
     /// A body can't be read from the store.
     #[error(transparent)]
     Pack(#[from] PackError),
+    /// A unified kernel image.
+    #[error(transparent)]
+    Uki(#[from] MakeUkiError),
     /// A format that needs a kernel.
     #[error(
         "the format {0} needs a kernel, and the YAML has no kernel section; use -f tar for a system without one"
@@ -83,7 +99,8 @@ impl OutputError {
             OutputError::Pack(error)
             | OutputError::Initrd(InitrdError::Pack(error))
             | OutputError::Tar(TreeTarError::Pack(error))
-            | OutputError::Kernel(KernelError::Pack(error)) => error,
+            | OutputError::Kernel(KernelError::Pack(error))
+            | OutputError::Uki(MakeUkiError::Pack(error)) => error,
             // A body that is read as a stream has its error inside an I/O error.
             OutputError::Io(error) | OutputError::Initrd(InitrdError::Io(error)) => inside(error)?,
             OutputError::Tar(TreeTarError::Io(error)) => inside(error)?,
@@ -110,17 +127,16 @@ pub fn write(
     image: &Image,
     formats: &[Format],
     outputs: &Outputs,
-    compression: Compression,
-    disks: &DiskSettings,
+    settings: &Settings,
 ) -> Result<Written, OutputError> {
     if let Outputs::Named { dir, .. } = outputs {
         make_folder(dir)?;
     }
     let mut job = Job {
         image,
-        media: Media::new(image, compression, &outputs.folder()),
+        media: Media::new(image, settings.compression, &outputs.folder()),
         name: outputs.name(),
-        disks,
+        settings,
         disk: None,
         pending: Vec::new(),
     };
@@ -186,7 +202,7 @@ struct Job<'a> {
     image: &'a Image,
     media: Media<'a>,
     name: String,
-    disks: &'a DiskSettings,
+    settings: &'a Settings,
     disk: Option<BootDisk>,
     pending: Vec<PendingFile>,
 }
@@ -224,7 +240,7 @@ impl<'a> Job<'a> {
         let mut file = PendingFile::create(path)?;
         match format {
             Format::Disk(disk) => {
-                let (name, disks) = (self.name.clone(), self.disks);
+                let (name, disks) = (self.name.clone(), &self.settings.disks);
                 let content = self.disk(format)?;
                 content.write(disk, &name, disks, &mut file)?;
             }
@@ -237,7 +253,7 @@ impl<'a> Job<'a> {
     /// Writes the description of a disk and the raw disk beside it.
     fn flat_disk(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
         let format = DiskFormat::VmdkFlat;
-        let disks = self.disks;
+        let disks = &self.settings.disks;
         let content = self.disk(Format::Disk(format))?;
         let create = |ending: &str| PendingFile::create(&dir.join(format!("{name}{ending}")));
         let [description, raw] = [".vmdk", "-flat.vmdk"].map(create);
@@ -256,7 +272,7 @@ impl<'a> Job<'a> {
             None => {
                 let kernel = self.kernel(format)?;
                 let volume = self.media.boot_volume(kernel, &self.name)?;
-                BootDisk::new(volume, self.disks)?
+                BootDisk::new(volume, &self.settings.disks)?
             }
         };
         Ok(self.disk.insert(disk))
@@ -266,8 +282,15 @@ impl<'a> Job<'a> {
     fn stream(&mut self, format: Format, out: &mut (dyn Write + Send)) -> Result<(), OutputError> {
         match format {
             Format::Disk(disk) => {
-                let (name, disks) = (self.name.clone(), self.disks);
+                let (name, disks) = (self.name.clone(), &self.settings.disks);
                 self.disk(format)?.stream(disk, &name, disks, out)?;
+            }
+            Format::Uki => {
+                let kernel = self.kernel(format)?;
+                let files = self.media.boot_files(kernel)?;
+                let stub = self.settings.uki_stub.as_deref();
+                let uki = make_uki(self.image, &files, &self.name, stub)?;
+                io::copy(&mut PayloadReader::new(&uki), out)?;
             }
             Format::Tar => drop(write_tree_tar(out, self.image, false)?),
             Format::Docker => drop(write_tree_tar(out, self.image, true)?),

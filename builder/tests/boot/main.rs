@@ -7,6 +7,7 @@
 mod efi;
 mod memory;
 mod system;
+mod uki;
 
 use system::{System, expect_whole};
 use testdata::qemu::{Firmware, Machine};

@@ -100,10 +100,9 @@ pub fn append(program: Vec<u8>, sections: &[NewSection]) -> Result<Extents, Appe
         return Err(AppendError::NoRoom { room, needed });
     }
 
-    let (section_alignment, file_alignment) = (
-        u64::from(file.section_alignment),
-        u64::from(file.file_alignment),
-    );
+    // Whole pages, even where the program has none, so that each has one kind of access.
+    let section_alignment = u64::from(file.section_alignment.max(PAGE_BYTES));
+    let file_alignment = u64::from(file.file_alignment);
     let ends = file
         .sections
         .iter()
