@@ -17,6 +17,7 @@
 //! | [`iso`] | ISO 9660: CDs, and what boots from CD, stick and disk alike |
 //! | [`raw`], [`vmdk`], [`qcow2`], [`vhd`], [`gcp`] | disks as files |
 //! | [`ova`] | a virtual appliance: description, checksums and disk in one tar |
+//! | [`squashfs`] | a compressed file system to be mounted |
 //!
 //! Each format has its on-disk structures in `format.rs`, a writer, and a reader within limits
 //! that is a fuzz target. Outside programs judge what is written.
@@ -36,6 +37,7 @@ pub mod payload;
 pub mod pe;
 pub mod qcow2;
 pub mod raw;
+pub mod squashfs;
 pub mod tarball;
 pub mod uki;
 pub mod vhd;
