@@ -95,7 +95,7 @@ impl From<&DiskArgs> for DiskSettings {
 }
 
 /// LinuxKit's sizes: `1024M`, `2G`, or a number of MiB; `T` besides. The result is in bytes.
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     /// More than any format holds.
     const MAX_BYTES: u64 = 62 << 40;
     let (number, shift) = match text.char_indices().next_back() {

@@ -8,6 +8,7 @@ mod input;
 mod limits;
 mod manual;
 mod push;
+mod run;
 mod source;
 mod vcenter;
 
@@ -59,6 +60,9 @@ enum Command {
     /// Push an image to where it is to run
     #[command(subcommand)]
     Push(push::PushCommand),
+    /// Boot what was built
+    #[command(subcommand)]
+    Run(run::RunCommand),
     /// Print the version
     Version,
     /// Print completions for a shell
@@ -96,6 +100,7 @@ pub fn run_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Command::Build(args) => build::run(*args, &progress),
         Command::Push(command) => push::run(command, &progress),
+        Command::Run(command) => run::run(command, &progress),
         Command::Version => manual::version(),
         Command::Completions { shell } => manual::completions(shell, &mut Cli::command()),
         Command::Man { dir } => manual::man(&dir, Cli::command()),
@@ -113,7 +118,12 @@ pub fn run_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 impl Cli {
     fn style(&self) -> Style {
-        let to_stdout = !matches!(&self.command, Command::Build(args) if args.takes_stdout());
+        let to_stdout = match &self.command {
+            Command::Build(args) => !args.takes_stdout(),
+            // The guest's console is there.
+            Command::Run(_) => false,
+            _ => true,
+        };
         let verbosity = self.verbose.unwrap_or(1);
         if self.json {
             Style::Json { to_stdout }

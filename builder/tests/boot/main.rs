@@ -6,6 +6,7 @@
 
 mod efi;
 mod memory;
+mod run;
 mod system;
 mod uki;
 
