@@ -7,6 +7,7 @@
 pub mod assemble;
 pub mod atomic;
 pub mod build;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod digest;

@@ -12,7 +12,7 @@ use crate::digest::VerifyError;
 use crate::layer::{LayerError, LayerErrorKind};
 use crate::pack::{MakeError, MakeOptions, Pack, PackError, PackKey, PackSet, PackStore, make};
 use crate::progress::Task;
-use crate::registry::{LayerDescriptor, RegistryError, ResolvedImage};
+use crate::registry::{LayerDescriptor, MissingImages, RegistryError, ResolvedImage};
 
 /// Layers that are read at once: enough to hide the network and to keep the workers busy.
 const LAYERS_AT_ONCE: usize = 4;
@@ -29,6 +29,9 @@ pub struct Wanted {
 /// A layer could not be made a pack.
 #[derive(Debug, thiserror::Error)]
 pub enum GatherError {
+    /// Nothing may be fetched, and blobs are missing.
+    #[error(transparent)]
+    Missing(#[from] Box<MissingImages>),
     /// The blob can't be had.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -122,6 +125,9 @@ pub fn gather(
         }
         layers_of.push((want.clone(), layers));
     }
+    if context.images.is_offline() {
+        check_at_hand(&jobs, store, context)?;
+    }
     let packs = run(&jobs, images.len(), store, context)?;
     for (want, layers) in &layers_of {
         let image = &images[want.image];
@@ -194,6 +200,24 @@ fn check_image(
     Ok(())
 }
 
+/// Says at once which layers have neither a pack nor a blob.
+fn check_at_hand(
+    jobs: &[Job<'_>],
+    store: &PackStore,
+    context: &Context<'_>,
+) -> Result<(), Box<MissingImages>> {
+    let images = context.images;
+    let cache = images.store().dir().to_owned();
+    let mut missing = MissingImages::new(cache, images.platform().clone());
+    for job in jobs {
+        if !store.path(&job.key).exists() && !images.has_at_hand(job.image, job.layer) {
+            let layer = format!("layer {}", job.layer.digest);
+            missing.add(&job.image.reference.to_string(), Some(layer));
+        }
+    }
+    missing.check()
+}
+
 /// The packs of all jobs, in their order.
 fn run(
     jobs: &[Job<'_>],
@@ -260,20 +284,21 @@ fn find_or_make(
     let digest = job.layer.digest.to_string();
     match Pack::open(store, &job.key) {
         Ok(Some(pack)) => {
+            pack.mark_used();
             context
                 .progress
                 .layer_reused(&digest, pack.index().body_bytes());
             return Ok(pack);
         }
         Ok(None) => {}
-        Err(error @ PackError::Damaged { .. }) => {
+        // One that can't be read is as good as damaged: a pack can always be made again.
+        Err(error) => {
             context.progress.warn(format!("{error}; making it anew"));
             store.remove(&job.key).map_err(|source| PackError::Read {
                 path: store.path(&job.key),
                 source,
             })?;
         }
-        Err(error) => return Err(error.into()),
     }
     let pack = match make_pack(job, store, context) {
         // The store took the damaged blob away when it noticed; a source may have a good one.

@@ -10,6 +10,7 @@ use std::path::Path;
 use formats::compress::Compression;
 
 pub use gather::{GatherError, Gathered, Wanted, gather};
+pub(crate) use volume::kept_entries;
 
 use crate::assemble::sbom::SbomError;
 use crate::assemble::{AssembleError, Image};
@@ -18,7 +19,7 @@ use crate::layer::Limits;
 use crate::pack::{PackError, PackStore, Workers};
 use crate::progress::Progress;
 use crate::reference::Reference;
-use crate::registry::{Images, RegistryError, ResolvedImage};
+use crate::registry::{Images, MissingImages, RegistryError, ResolvedImage};
 use crate::runtime::{ImageConfig, RuntimeError, bundles};
 
 /// What a build needs besides the configuration.
@@ -52,6 +53,9 @@ pub enum BuildError {
     /// An image can't be had.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Nothing may be fetched, and something is missing.
+    #[error(transparent)]
+    Missing(#[from] Box<MissingImages>),
     /// A layer can't be used.
     #[error(transparent)]
     Gather(#[from] GatherError),
@@ -116,8 +120,26 @@ pub fn resolve(moby: &Moby, context: &Context<'_>) -> Result<Resolved, BuildErro
     let _task = context
         .progress
         .task(format!("resolving {} images", names.len()), None);
-    let images = context.images.resolve(&names)?;
+    let images = resolve_all(context.images, &names)?;
     Ok(Resolved { names, images })
+}
+
+/// Resolves every name. What is missing offline is reported together, other errors one by one.
+fn resolve_all(images: &Images, names: &[Reference]) -> Result<Vec<ResolvedImage>, BuildError> {
+    let mut missing = nothing_missing(images);
+    let mut resolved = Vec::with_capacity(names.len());
+    for result in images.resolve_on(names, images.platform()) {
+        match result {
+            Ok(image) => resolved.push(image),
+            Err(error) => {
+                if let Some(error) = missing.add_error(error) {
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+    missing.check()?;
+    Ok(resolved)
 }
 
 /// Builds the image of a configuration. `home` is what `~/` in `files:` stands for.
@@ -137,13 +159,16 @@ pub fn build(
         )
     })?;
     let wanted = sections::wanted(moby, resolved);
+    if context.images.is_offline() && context.sbom.is_some() {
+        check_sboms(resolved, context.images)?;
+    }
     let store = PackStore::new(context.images.store().dir());
     let gathered = {
         let _task = context.progress.task("reading layers", None);
         gather(&wanted, &resolved.images, &store, context)?
     };
     let _task = context.progress.task("assembling", None);
-    sections::assemble(
+    let assembled = sections::assemble(
         moby,
         resolved,
         &bundles,
@@ -151,5 +176,36 @@ pub fn build(
         gathered,
         context,
         home,
-    )
+    );
+    assembled.map_err(|error| match error {
+        BuildError::Registry(error) => one_missing(error, context.images),
+        error => error,
+    })
+}
+
+/// Says at once which attached SPDX documents are missing offline.
+fn check_sboms(resolved: &Resolved, images: &Images) -> Result<(), Box<MissingImages>> {
+    let mut missing = nothing_missing(images);
+    for image in &resolved.images {
+        for sbom in &image.sboms {
+            if !images.has_at_hand(image, &sbom.to_layer()) {
+                let part = format!("SBOM {}", sbom.digest);
+                missing.add(&image.reference.to_string(), Some(part));
+            }
+        }
+    }
+    missing.check()
+}
+
+fn nothing_missing(images: &Images) -> MissingImages {
+    MissingImages::new(images.store().dir().to_owned(), images.platform().clone())
+}
+
+/// What is found missing late (in a volume that holds a whole image) says how to bring it too.
+fn one_missing(error: RegistryError, images: &Images) -> BuildError {
+    let mut missing = nothing_missing(images);
+    match missing.add_error(error) {
+        Some(error) => error.into(),
+        None => Box::new(missing).into(),
+    }
 }

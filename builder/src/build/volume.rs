@@ -163,7 +163,7 @@ impl Layout<'_> {
 }
 
 /// Entries of the wanted platforms with their attestations; all where none is named.
-fn kept_entries<'i>(index: &'i ImageIndex, platforms: &[&str]) -> Vec<&'i Descriptor> {
+pub(crate) fn kept_entries<'i>(index: &'i ImageIndex, platforms: &[&str]) -> Vec<&'i Descriptor> {
     let is_wanted = |entry: &&Descriptor| {
         entry.platform().as_ref().is_some_and(|p| {
             let short = format!("{}/{}", p.os(), p.architecture());

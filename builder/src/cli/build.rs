@@ -1,6 +1,6 @@
 //! `lkbuild build`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroUsize;
@@ -12,18 +12,19 @@ use formats::compress::Compression;
 
 use super::CliError;
 use super::disk::DiskArgs;
-use super::input::{default_name, read_all};
+use super::images::load_files;
+use super::input::default_name;
 use super::limits::LimitArgs;
-use super::source::{SourceArgs, Want};
+use super::source::{CacheSizeArgs, SourceArgs, Want};
 use crate::assemble::sbom::{SYNTHETIC_TIME, rfc3339};
 use crate::build::{Context, SbomPlan, build, resolve};
-use crate::config::{Moby, dry_run_yaml, load};
+use crate::config::{Moby, dry_run_yaml};
 use crate::layer::Limits;
 use crate::output::kernel::decompress_kernel;
 use crate::output::{DiskSettings, Format, OutputError, Outputs, Settings, Written, write};
-use crate::pack::Workers;
+use crate::pack::{PackStore, Workers};
 use crate::progress::{Event, Progress, size};
-use crate::registry::Platform;
+use crate::registry::{Images, Platform};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -112,6 +113,9 @@ pub(super) struct BuildArgs {
 
     #[command(flatten)]
     source: SourceArgs,
+
+    #[command(flatten)]
+    cache_size: CacheSizeArgs,
 
     #[command(flatten)]
     disk: DiskArgs,
@@ -255,18 +259,7 @@ impl BuildArgs {
 
 pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> {
     let plan = args.plan()?;
-    let inputs = read_all(&args.files)?;
-    let files: Vec<(&str, &[u8])> = inputs
-        .iter()
-        .map(|input| (input.name.as_str(), &*input.bytes))
-        .collect();
-    let loaded = load(&files)?;
-    for warning in &loaded.warnings {
-        progress.emit(&Event::Warning {
-            message: warning.to_string(),
-        });
-    }
-    let moby = loaded.moby;
+    let moby = load_files(&args.files, args.source.offline, progress)?;
     crate::runtime::check(&moby)?;
     if args.dry_run {
         use std::io::Write;
@@ -279,8 +272,9 @@ pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> 
         platform: Platform::linux(&args.arch),
         pull: args.pull,
         sboms: plan.sbom.is_some(),
+        pins: HashMap::new(),
     };
-    let images = args.source.images(args.source.store()?, want)?;
+    let images = args.source.images(args.source.store()?, want, progress)?;
     let workers = Workers::new(plan.threads).map_err(|e| CliError::Setup(e.to_string()))?;
     let context = Context {
         images: &images,
@@ -290,20 +284,54 @@ pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> 
         progress,
         sbom: plan.sbom.clone(),
     };
-    let written = match build_and_write(&args, &plan, &moby, &context) {
-        Err(error) => {
-            // A pack that rotted is made anew from its blob, once.
-            let Some(path) = error.damaged_pack() else {
-                return Err(error);
-            };
-            progress.warn(format!("{} is damaged; making it anew", path.display()));
-            std::fs::remove_file(&path).map_err(|source| CliError::File { path, source })?;
-            build_and_write(&args, &plan, &moby, &context)?
-        }
-        Ok(written) => written,
-    };
+    let written = build_and_heal(&args, &plan, &moby, &context)?;
+    if let Some(max_bytes) = args.cache_size.max_pack_bytes() {
+        evict(&images, max_bytes, progress);
+    }
     report(&written, progress);
     Ok(())
+}
+
+/// Packs that rotted are made anew from their blobs. Each is tried once; what went to standard
+/// output already can't be taken back, so packs are verified before anything goes there.
+fn build_and_heal(
+    args: &BuildArgs,
+    plan: &Plan,
+    moby: &Moby,
+    context: &Context<'_>,
+) -> Result<Written, CliError> {
+    let mut healed = Vec::new();
+    loop {
+        let error = match build_and_write(args, plan, moby, context) {
+            Err(error) => error,
+            written => return written,
+        };
+        let Some(path) = error.damaged_pack().filter(|path| !healed.contains(path)) else {
+            return Err(error);
+        };
+        let progress = context.progress;
+        progress.warn(format!("{} is damaged; making it anew", path.display()));
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(CliError::File { path, source });
+            }
+            _ => healed.push(path),
+        }
+    }
+}
+
+/// Keeps the packs within their bound. A build that is done does not fail because of it.
+fn evict(images: &Images, max_bytes: u64, progress: &Progress) {
+    let packs = PackStore::new(images.store().dir());
+    match packs.evict(max_bytes) {
+        Ok(freed) if freed.files > 0 => progress.detail(format!(
+            "{} packs evicted, {} freed",
+            freed.files,
+            size(freed.bytes)
+        )),
+        Ok(_) => {}
+        Err(error) => progress.warn(format!("can't evict packs: {error}")),
+    }
 }
 
 fn build_and_write(
@@ -325,6 +353,9 @@ fn build_and_write(
         context.progress.warn(format!(
             "{origin}: the extended attributes of {files} files are lost in an initrd"
         ));
+    }
+    if matches!(plan.outputs, Outputs::Stdout) {
+        image.packs.verify().map_err(OutputError::from)?;
     }
     let _task = context.progress.task("writing", None);
     Ok(write(

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::build::{BuildError, GatherError};
+use crate::cache::{BundleError, FetchError, ImportError};
 use crate::config::ConfigError;
 use crate::output::OutputError;
 use crate::registry::RegistryError;
@@ -94,6 +95,27 @@ pub enum CliError {
     /// What was asked of vSphere failed.
     #[error(transparent)]
     Vsphere(#[from] vmware::Error),
+    /// Images can't be brought into the cache.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file with images can't be taken in.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A bundle can't be written.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A name that is to be removed.
+    #[error("the cache has no image {name}; `lkbuild cache ls` lists what there is")]
+    NotInCache {
+        /// Its full name.
+        name: String,
+    },
+    /// Something in the cache is damaged and could not be healed.
+    #[error("the cache is damaged: {damaged} files, named above")]
+    DamagedCache {
+        /// How many files.
+        damaged: usize,
+    },
     /// A file of this machine.
     #[error("{}: {source}", .path.display())]
     File {
@@ -113,11 +135,20 @@ impl CliError {
         match self {
             CliError::Usage(_) => Failure::Usage,
             CliError::Input { .. } | CliError::Config(_) | CliError::Runtime(_) => Failure::Config,
-            CliError::Registry(_) => Failure::Image,
+            CliError::Registry(_)
+            | CliError::Fetch(_)
+            | CliError::NotInCache { .. }
+            | CliError::DamagedCache { .. } => Failure::Image,
+            CliError::Import(ImportError::Store(_)) | CliError::Bundle(BundleError::Store(_)) => {
+                Failure::Other
+            }
+            CliError::Import(_) | CliError::Bundle(BundleError::Blob { .. }) => Failure::Image,
+            CliError::Bundle(_) => Failure::Output,
             CliError::Build(error) => match error {
-                BuildError::Registry(_) | BuildError::Gather(_) | BuildError::Sbom(_) => {
-                    Failure::Image
-                }
+                BuildError::Registry(_)
+                | BuildError::Missing(_)
+                | BuildError::Gather(_)
+                | BuildError::Sbom(_) => Failure::Image,
                 BuildError::Pack(_) => Failure::Other,
                 _ => Failure::Config,
             },

@@ -22,7 +22,12 @@ pub(super) struct Input {
 }
 
 /// Reads every YAML named on the command line.
-pub(super) fn read_all(names: &[String]) -> Result<Vec<Input>, CliError> {
+pub(super) fn read_all(names: &[String], offline: bool) -> Result<Vec<Input>, CliError> {
+    if let Some(url) = names.iter().find(|name| offline && is_url(name)) {
+        return Err(CliError::Usage(format!(
+            "--offline: {url} would have to be fetched"
+        )));
+    }
     if names.iter().filter(|name| *name == "-").count() > 1 {
         return Err(CliError::Usage(
             "standard input (-) can be named once only".into(),
@@ -41,7 +46,7 @@ fn read(name: &str) -> Result<Input, CliError> {
             "standard input",
             bounded(io::stdin().lock()).map_err(|e| error(e.to_string()))?,
         )
-    } else if name.starts_with("http://") || name.starts_with("https://") {
+    } else if is_url(name) {
         (name, fetch(name).map_err(error)?)
     } else {
         let file = File::open(name).map_err(|e| error(e.to_string()))?;
@@ -51,6 +56,10 @@ fn read(name: &str) -> Result<Input, CliError> {
         name: shown.into(),
         bytes,
     })
+}
+
+fn is_url(name: &str) -> bool {
+    name.starts_with("http://") || name.starts_with("https://")
 }
 
 fn bounded(input: impl Read) -> io::Result<Vec<u8>> {

@@ -1,9 +1,11 @@
 //! The command line: raw arguments become a checked plan, one file per subcommand.
 
 mod build;
+mod cache;
 mod credentials;
 mod disk;
 mod error;
+mod images;
 mod input;
 mod limits;
 mod manual;
@@ -63,6 +65,9 @@ enum Command {
     /// Boot what was built
     #[command(subcommand)]
     Run(run::RunCommand),
+    /// Fill the cache, carry parts of it elsewhere, look after it
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Print the version
     Version,
     /// Print completions for a shell
@@ -101,6 +106,7 @@ pub fn run_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Build(args) => build::run(*args, &progress),
         Command::Push(command) => push::run(command, &progress),
         Command::Run(command) => run::run(command, &progress),
+        Command::Cache(command) => cache::run(command, &progress),
         Command::Version => manual::version(),
         Command::Completions { shell } => manual::completions(shell, &mut Cli::command()),
         Command::Man { dir } => manual::man(&dir, Cli::command()),
@@ -120,6 +126,7 @@ impl Cli {
     fn style(&self) -> Style {
         let to_stdout = match &self.command {
             Command::Build(args) => !args.takes_stdout(),
+            Command::Cache(command) => !command.takes_stdout(),
             // The guest's console is there.
             Command::Run(_) => false,
             _ => true,

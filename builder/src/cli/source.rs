@@ -1,23 +1,92 @@
 //! Where images come from, as options that build, cache and lock share.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::{CliError, credentials};
+use crate::digest::Digest;
+use crate::progress::Progress;
 use crate::registry::document::DocumentLimits;
 use crate::registry::local::LocalSource;
 use crate::registry::remote::{Remote, RemoteOptions};
 use crate::registry::{Images, ImagesOptions, Platform, Source};
 use crate::store::Store;
 
+/// The cache alone.
+#[derive(Debug, Args)]
+pub(super) struct CacheArgs {
+    /// The cache: an OCI layout that LinuxKit can use as well (default: ~/.linuxkit/cache)
+    #[arg(long, value_name = "DIR", env = "LINUXKIT_CACHE")]
+    cache: Option<PathBuf>,
+}
+
+impl CacheArgs {
+    /// Its folder.
+    pub(super) fn dir(&self) -> Result<PathBuf, CliError> {
+        match (&self.cache, std::env::home_dir()) {
+            (Some(dir), _) => Ok(dir.clone()),
+            (None, Some(home)) => Ok(home.join(".linuxkit/cache")),
+            (None, None) => Err(CliError::Usage(
+                "there is no home folder: name a cache with --cache".into(),
+            )),
+        }
+    }
+
+    /// The cache, made where it is missing.
+    pub(super) fn store(&self) -> Result<Store, CliError> {
+        Ok(Store::open(&self.dir()?)?)
+    }
+}
+
+/// How much of the disk packs may take.
+#[derive(Debug, Args)]
+pub(super) struct CacheSizeArgs {
+    /// Most that compressed layers (packs) may take in the cache, as 500M or 20G; the least used
+    /// go first, none is no bound
+    #[arg(long, value_name = "SIZE", default_value = "20G", value_parser = parse_bound)]
+    cache_size: Bound,
+}
+
+impl CacheSizeArgs {
+    /// In bytes; `None` is no bound.
+    pub(super) fn max_pack_bytes(&self) -> Option<u64> {
+        self.cache_size.0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bound(Option<u64>);
+
+/// `20G`, `500MB`, `1024` (bytes) or `none`; units are powers of ten, as sizes are printed.
+fn parse_bound(text: &str) -> Result<Bound, String> {
+    if text == "none" {
+        return Ok(Bound(None));
+    }
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text[digits.len()..].trim().trim_end_matches(['b', 'B']);
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" => 1_000,
+        "m" => 1_000_000,
+        "g" => 1_000_000_000,
+        "t" => 1_000_000_000_000,
+        _ => return Err("expected a number with k, M, G or T, or none".into()),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "expected a number with k, M, G or T, or none".to_owned())?;
+    let bytes = number.checked_mul(factor).ok_or("it is too large")?;
+    Ok(Bound(Some(bytes)))
+}
+
 /// The cache, the files and the registries.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Images")]
 pub(super) struct SourceArgs {
-    /// The cache: an OCI layout that LinuxKit can use as well (default: ~/.linuxkit/cache)
-    #[arg(long, value_name = "DIR", env = "LINUXKIT_CACHE")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheArgs,
 
     /// OCI layouts (folder or tar) and docker save archives to look for images in first
     #[arg(long, value_name = "PATH")]
@@ -62,28 +131,53 @@ pub(super) struct Want {
     pub(super) pull: bool,
     /// Attached SPDX documents too.
     pub(super) sboms: bool,
+    /// What names must stand for, by full name.
+    pub(super) pins: HashMap<String, Digest>,
 }
 
-impl SourceArgs {
-    /// The cache's folder.
-    pub(super) fn cache_dir(&self) -> Result<PathBuf, CliError> {
-        match (&self.cache, std::env::home_dir()) {
-            (Some(dir), _) => Ok(dir.clone()),
-            (None, Some(home)) => Ok(home.join(".linuxkit/cache")),
-            (None, None) => Err(CliError::Usage(
-                "there is no home folder: name a cache with --cache".into(),
-            )),
+impl Want {
+    /// Images for the first of these platforms (others are asked for one by one), with their
+    /// SBOMs.
+    pub(super) fn of(platforms: &[Platform]) -> Self {
+        let own = || Platform::linux(std::env::consts::ARCH);
+        Want {
+            platform: platforms.first().cloned().unwrap_or_else(own),
+            pull: false,
+            sboms: true,
+            pins: HashMap::new(),
         }
     }
 
+    /// Whether sources are asked even for names that the store knows.
+    pub(super) fn pull(self, pull: bool) -> Self {
+        Want { pull, ..self }
+    }
+}
+
+impl SourceArgs {
     /// The cache, made where it is missing.
     pub(super) fn store(&self) -> Result<Store, CliError> {
-        Ok(Store::open(&self.cache_dir()?)?)
+        self.cache.store()
     }
 
     /// Registries and files that images may come from. Offline, nothing is set up that could open
-    /// a socket.
-    pub(super) fn images(&self, store: Store, want: Want) -> Result<Images, CliError> {
+    /// a socket; online, an `index.json` that is damaged is moved away.
+    pub(super) fn images(
+        &self,
+        store: Store,
+        want: Want,
+        progress: &Progress,
+    ) -> Result<Images, CliError> {
+        if !self.offline
+            && let Some((aside, error)) = store.heal_index()?
+        {
+            progress.warn(format!("{error}; it was moved to {}", aside.display()));
+        }
+        self.images_unchecked(store, want)
+    }
+
+    /// As [`SourceArgs::images`], without a look at the store.
+    pub(super) fn images_unchecked(&self, store: Store, want: Want) -> Result<Images, CliError> {
         let mut files: Vec<Box<dyn Source>> = Vec::new();
         for path in &self.images {
             files.push(Box::new(LocalSource::open(path)?));
@@ -104,6 +198,7 @@ impl SourceArgs {
                 sboms: want.sboms,
                 files,
                 remote,
+                pins: want.pins,
             },
         );
         Ok(images.with_limits(limits))

@@ -93,7 +93,7 @@ pub enum OutputError {
 }
 
 impl OutputError {
-    /// The damaged pack behind it, if that is the cause.
+    /// The pack behind it that is damaged or can't be read, if that is the cause.
     pub fn damaged_pack(&self) -> Option<&Path> {
         let error = match self {
             OutputError::Pack(error)
@@ -111,8 +111,7 @@ impl OutputError {
             _ => return None,
         };
         match error {
-            PackError::Damaged { path, .. } => Some(path),
-            PackError::Read { .. } => None,
+            PackError::Damaged { path, .. } | PackError::Read { path, .. } => Some(path),
         }
     }
 }

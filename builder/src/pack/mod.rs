@@ -21,8 +21,8 @@ mod workers;
 pub use format::{BodyRecord, Index, Nested, SegmentRecord};
 pub use key::PackKey;
 pub use make::{MakeError, MakeOptions, make};
-pub use read::{BodyReader, Pack, PackError, PackSet, Segments};
-pub use store::PackStore;
+pub use read::{BodyReader, Pack, PackError, PackSet, Segments, verify_file};
+pub use store::{Freed, PackFile, PackStore};
 pub use workers::Workers;
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use formats::compress::{BodyDecoder, Compression};
 
@@ -29,7 +30,7 @@ pub enum PackError {
         source: io::Error,
     },
     /// Its bytes are not those that were written.
-    #[error("the pack {} is damaged ({what}); run the build again to have it made anew", .path.display())]
+    #[error("the pack {} is damaged ({what})", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -81,6 +82,12 @@ impl Pack {
             compression,
             index,
         }
+    }
+
+    /// Records that the pack is used now, so that others are evicted before it. Where that is not
+    /// allowed (a store of somebody else's) nothing is lost but that.
+    pub fn mark_used(&self) {
+        let _ = self.file.set_modified(SystemTime::now());
     }
 
     /// What the pack holds.
@@ -168,6 +175,24 @@ impl Pack {
             path: self.path.clone(),
             what,
         }
+    }
+}
+
+/// Reads a pack once, whatever it is of, and checks every checksum. `name` is what
+/// [`super::PackFile::name`] says.
+pub fn verify_file(path: &Path, name: &str) -> Result<(), PackError> {
+    let path = path.to_owned();
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        // Evicted meanwhile.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(PackError::Read { path, source }),
+    };
+    match read_index(&file, name) {
+        // Stored bytes are checked, so how they are compressed does not matter.
+        Ok(index) => Pack::from_parts(file, path, Compression::None, index).verify(),
+        Err(ReadIndexError::Io(source)) => Err(PackError::Read { path, source }),
+        Err(ReadIndexError::Damaged(what)) => Err(PackError::Damaged { path, what }),
     }
 }
 
@@ -333,6 +358,11 @@ impl PackSet {
                 },
             }),
         }
+    }
+
+    /// Reads all packs once and checks every checksum.
+    pub fn verify(&self) -> Result<(), PackError> {
+        self.packs.iter().try_for_each(Pack::verify)
     }
 
     /// How many there are.

@@ -74,6 +74,46 @@ pub enum Event {
         /// `pushed`, `replaced` or `already_there`.
         outcome: &'static str,
     },
+    /// An image of the cache.
+    Image {
+        /// Its full name; null where it has none.
+        name: Option<String>,
+        /// Digest of its index or manifest.
+        digest: String,
+        /// Platforms of which something is there.
+        platforms: Vec<String>,
+        /// Bytes of its blobs that are there.
+        bytes: u64,
+        /// How many of its blobs are not.
+        absent_blobs: usize,
+    },
+    /// What the cache holds, or what of it was verified.
+    Cache {
+        /// How many blobs.
+        blobs: u64,
+        /// How many packs.
+        packs: u64,
+        /// Bytes of both.
+        bytes: u64,
+    },
+    /// Something in the cache that is not as it should be.
+    Damage {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+        /// Images that need it.
+        images: Vec<String>,
+        /// Whether it was put right.
+        healed: bool,
+    },
+    /// What was taken out of the cache.
+    Freed {
+        /// How many files.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
     /// The end of a build.
     Summary {
         /// What was done.
@@ -123,8 +163,28 @@ impl Event {
                 }
                 outcome => format!("{outcome} {path} ({})", size(*bytes)),
             }),
-            Event::End { .. } | Event::Layer { .. } | Event::Summary { .. } => None,
             Event::Progress { .. } => None,
+            Event::Damage {
+                path,
+                problem,
+                images,
+                healed,
+            } => {
+                let state = if *healed { "healed" } else { "damaged" };
+                let needed = match images.is_empty() {
+                    true => String::new(),
+                    false => format!("; needed by {}", images.join(", ")),
+                };
+                Some(format!("{state}: {path}: {problem}{needed}"))
+            }
+            Event::Freed { files, bytes } => {
+                Some(format!("{files} files removed, {} freed", size(*bytes)))
+            }
+            Event::End { .. }
+            | Event::Layer { .. }
+            | Event::Image { .. }
+            | Event::Cache { .. }
+            | Event::Summary { .. } => None,
         }
     }
 }

@@ -90,6 +90,11 @@ impl Progress {
         self.inner.sink.emit(event);
     }
 
+    /// Whether events are written as JSON; lists for people are not printed then.
+    pub fn is_json(&self) -> bool {
+        self.inner.sink.is_json()
+    }
+
     /// Starts a task; with `total_bytes` its bar shows how far it is.
     pub fn task(&self, name: impl Into<String>, total_bytes: Option<u64>) -> Task {
         let name = name.into();

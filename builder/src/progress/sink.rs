@@ -42,6 +42,10 @@ impl Sink {
         }
     }
 
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self.style, Style::Json { .. })
+    }
+
     pub(super) fn bar(&self, name: &str, total_bytes: Option<u64>) -> Option<ProgressBar> {
         let bars = self.bars.as_ref()?;
         let bar = bars.add(match total_bytes {
@@ -61,7 +65,10 @@ impl Sink {
     }
 
     pub(super) fn emit(&self, event: &Event) {
-        let urgent = matches!(event, Event::Warning { .. } | Event::Error { .. });
+        let urgent = matches!(
+            event,
+            Event::Warning { .. } | Event::Error { .. } | Event::Damage { .. }
+        );
         let verbose = match self.style {
             Style::Json { to_stdout } => return self.json(event, to_stdout),
             Style::Quiet if urgent => false,

@@ -87,17 +87,27 @@ pub enum RegistryErrorKind {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// Nothing may be fetched and the store does not have it.
-    #[error(
-        "the store does not have {what}, and no source is given; name one, or allow the network"
-    )]
+    #[error("nothing may be fetched, and the store does not have {}", .what.as_deref().unwrap_or("this image"))]
     Missing {
-        /// What is missing.
-        what: String,
+        /// The blob that is missing; `None` for all of the image.
+        what: Option<String>,
     },
 }
 
 impl RegistryErrorKind {
-    pub(super) fn of(self, image: impl ToString) -> RegistryError {
+    /// An error of reading a blob; what is inside comes out.
+    pub(crate) fn from_io(error: io::Error) -> Self {
+        let inner = match error.downcast::<VerifyError>() {
+            Ok(error) => return error.into(),
+            Err(error) => error,
+        };
+        match inner.downcast::<RegistryErrorKind>() {
+            Ok(kind) => kind,
+            Err(error) => error.into(),
+        }
+    }
+
+    pub(crate) fn of(self, image: impl ToString) -> RegistryError {
         RegistryError {
             image: image.to_string(),
             kind: self,

@@ -135,6 +135,7 @@ fn pull(remote: &Shared, host: &str) -> Result<Vec<u8>, String> {
             platform: Platform::linux("amd64"),
             pull: false,
             sboms: false,
+            pins: Default::default(),
             files: Vec::new(),
             remote: Some(Box::new(remote.clone())),
         },

@@ -1,6 +1,6 @@
 //! Names to layers, blobs to bytes: the store first, then the sources.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use super::platform::Platform;
 use super::{RawDocument, Source};
 use crate::digest::{Digest, VerifyError, VerifyingReader};
 use crate::reference::Reference;
-use crate::store::{BlobWriter, IndexEntry, Store};
+use crate::store::{IndexEntry, Store, StoreError};
 
 /// An index may point to an index, but not for ever.
 const MAX_INDEX_DEPTH: usize = 4;
@@ -38,6 +38,18 @@ pub struct SbomDescriptor {
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
+}
+
+impl SbomDescriptor {
+    /// The statement as a blob like a layer's.
+    pub fn to_layer(&self) -> LayerDescriptor {
+        LayerDescriptor {
+            digest: self.digest.clone(),
+            size: self.size,
+            media_type: "application/vnd.in-toto+json".into(),
+            diff_id: None,
+        }
+    }
 }
 
 /// What a name stands for on one platform.
@@ -71,6 +83,9 @@ pub struct ImagesOptions {
     pub files: Vec<Box<dyn Source>>,
     /// Registries; `None` to stay off the network.
     pub remote: Option<Box<dyn Source>>,
+    /// What names must stand for, by full name: the digest of the index or manifest. A name that
+    /// is pinned is fetched by its digest, wherever its tag points today.
+    pub pins: HashMap<String, Digest>,
 }
 
 /// The store and the sources of one build.
@@ -80,6 +95,8 @@ pub struct Images {
     limits: DocumentLimits,
     /// Which file a name was found in: its blobs are there too.
     found_in: Mutex<HashMap<String, usize>>,
+    /// Names that a source was asked for: one run asks once, also for several platforms.
+    asked: Mutex<HashSet<String>>,
 }
 
 impl Images {
@@ -90,6 +107,7 @@ impl Images {
             options,
             limits: DocumentLimits::default(),
             found_in: Mutex::default(),
+            asked: Mutex::default(),
         }
     }
 
@@ -108,6 +126,16 @@ impl Images {
         Ok(())
     }
 
+    /// Whether there is no source but the store.
+    pub fn is_offline(&self) -> bool {
+        self.options.remote.is_none()
+    }
+
+    /// The platform that is meant where none is named.
+    pub fn platform(&self) -> &Platform {
+        &self.options.platform
+    }
+
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
@@ -116,27 +144,41 @@ impl Images {
     /// Resolves names, several at a time; the results are in the order of the names. What was
     /// fetched is in the store afterwards. The first error in that order ends it.
     pub fn resolve(&self, wanted: &[Reference]) -> Result<Vec<ResolvedImage>, RegistryError> {
+        self.resolve_on(wanted, &self.options.platform)
+            .into_iter()
+            .collect()
+    }
+
+    /// As [`Images::resolve`], on another platform, and with every error.
+    pub fn resolve_on(
+        &self,
+        wanted: &[Reference],
+        platform: &Platform,
+    ) -> Vec<Result<ResolvedImage, RegistryError>> {
         const AT_ONCE: usize = 8;
         let mut resolved = Vec::with_capacity(wanted.len());
         for names in wanted.chunks(AT_ONCE) {
             let results: Vec<_> = std::thread::scope(|scope| {
                 let threads: Vec<_> = names
                     .iter()
-                    .map(|name| scope.spawn(|| self.resolve_one(name)))
+                    .map(|name| scope.spawn(|| self.resolve_one(name, platform)))
                     .collect();
                 threads.into_iter().map(|thread| thread.join()).collect()
             });
             for (name, result) in names.iter().zip(results) {
                 let died = || io::Error::other("a thread died while resolving");
-                resolved.push(
-                    result.unwrap_or_else(|_| Err(RegistryErrorKind::from(died()).of(name)))?,
-                );
+                resolved
+                    .push(result.unwrap_or_else(|_| Err(RegistryErrorKind::from(died()).of(name))));
             }
         }
-        Ok(resolved)
+        resolved
     }
 
-    fn resolve_one(&self, name: &Reference) -> Result<ResolvedImage, RegistryError> {
+    fn resolve_one(
+        &self,
+        name: &Reference,
+        platform: &Platform,
+    ) -> Result<ResolvedImage, RegistryError> {
         let (top, bytes) = self.top(name)?;
         let of = |kind: DocumentError| RegistryErrorKind::from(kind).of(name);
         let mut digest = top.digest.clone();
@@ -153,7 +195,7 @@ impl Images {
                     reason,
                 }));
             }
-            let entry = document::choose(index, &self.options.platform).map_err(of)?;
+            let entry = document::choose(index, platform).map_err(of)?;
             let found = document::digest_of(entry, "index").map_err(of)?;
             sbom_manifests.extend(document::attestations_of(index, &found).cloned());
             let media_type = entry.media_type().to_string();
@@ -190,10 +232,11 @@ impl Images {
     }
 
     /// The document that a name stands for, from the store or a source.
-    fn top(&self, name: &Reference) -> Result<(IndexEntry, Vec<u8>), RegistryError> {
-        let full_name = name.to_string();
+    pub fn top(&self, name: &Reference) -> Result<(IndexEntry, Vec<u8>), RegistryError> {
         let of = |kind: RegistryErrorKind| kind.of(name);
-        let pinned: Option<Digest> = match name.digest() {
+        let asked = self.pinned(name)?;
+        let full_name = asked.to_string();
+        let pinned: Option<Digest> = match asked.digest() {
             Some(text) => Some(text.parse().map_err(|e| {
                 of(DocumentError::Malformed {
                     what: "name",
@@ -203,10 +246,10 @@ impl Images {
             })?),
             None => None,
         };
-        let (raw, place) = match self.in_files(name)? {
+        let (raw, place) = match self.in_files(&asked)? {
             Some((raw, place)) => (raw, Some(place)),
             None => {
-                let ask_store = !self.options.pull || pinned.is_some();
+                let ask_store = !self.options.pull || pinned.is_some() || self.was_asked(&asked);
                 let known = match ask_store {
                     true => self.known(&full_name, pinned.as_ref()).map_err(of)?,
                     false => None,
@@ -214,7 +257,7 @@ impl Images {
                 if let Some(known) = known {
                     return Ok(known);
                 }
-                (self.fetch_top(name)?, None)
+                (self.fetch_top(&asked)?, None)
             }
         };
         self.check_size(raw.bytes.len() as u64)
@@ -233,7 +276,7 @@ impl Images {
         };
         if let Some(place) = place {
             let mut found_in = self.found_in.lock().unwrap_or_else(PoisonError::into_inner);
-            found_in.insert(full_name.clone(), place);
+            found_in.insert(name.to_string(), place);
         }
         let media_type = match document::parse(&raw.bytes, &raw.media_type) {
             Ok(parsed) => own_media_type(&parsed),
@@ -248,16 +291,42 @@ impl Images {
         self.store
             .set(&full_name, &entry)
             .map_err(|e| of(e.into()))?;
+        let mut asked_for = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked_for.insert(full_name);
         Ok((entry, raw.bytes))
     }
 
-    /// What the store knows of a name (or of a pinned digest under whatever name).
+    /// The name with the digest that it must stand for, where one is given.
+    fn pinned(&self, name: &Reference) -> Result<Reference, RegistryError> {
+        let full_name = name.to_string();
+        match self.options.pins.get(&full_name) {
+            Some(digest) if name.digest().is_none() => {
+                Reference::parse(&format!("{full_name}@{digest}")).map_err(|e| {
+                    let reason = e.to_string();
+                    let what = "name";
+                    RegistryErrorKind::from(DocumentError::Malformed { what, reason }).of(name)
+                })
+            }
+            _ => Ok(name.clone()),
+        }
+    }
+
+    fn was_asked(&self, name: &Reference) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.contains(&name.to_string())
+    }
+
+    /// What the store knows of a name (or of a pinned digest under whatever name). With a source
+    /// to ask, what makes no sense in the store is as good as not there.
     fn known(
         &self,
         full_name: &str,
         pinned: Option<&Digest>,
     ) -> Result<Option<(IndexEntry, Vec<u8>)>, RegistryErrorKind> {
-        let mut entry = self.store.find(full_name)?;
+        let mut entry = match self.store.find(full_name) {
+            Err(StoreError::Index { .. }) if !self.is_offline() => None,
+            found => found?,
+        };
         if let Some(pinned) = pinned {
             entry = entry.filter(|e| e.digest == *pinned).or_else(|| {
                 Some(IndexEntry {
@@ -268,10 +337,28 @@ impl Images {
             });
         }
         let Some(entry) = entry else { return Ok(None) };
-        Ok(self.store.read_document(&entry.digest)?.map(|bytes| {
-            let size = bytes.len() as u64;
-            (IndexEntry { size, ..entry }, bytes)
-        }))
+        let Some(bytes) = self.stored_document(&entry.digest)? else {
+            return Ok(None);
+        };
+        if !self.is_offline() && document::parse(&bytes, &entry.media_type).is_err() {
+            return Ok(None);
+        }
+        let size = bytes.len() as u64;
+        Ok(Some((IndexEntry { size, ..entry }, bytes)))
+    }
+
+    /// A document of the store; where a source can give it again, one that can't be read is taken
+    /// away like one that is damaged.
+    fn stored_document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.store.read_document(digest) {
+            Err(StoreError::Io { source, .. })
+                if !self.is_offline() && source.kind() != io::ErrorKind::InvalidData =>
+            {
+                self.store.remove_blob(digest)?;
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     /// Asks the files that the user named; the place of the one that has the name comes with it.
@@ -286,10 +373,7 @@ impl Images {
 
     fn fetch_top(&self, name: &Reference) -> Result<RawDocument, RegistryError> {
         let Some(remote) = &self.options.remote else {
-            return Err(RegistryErrorKind::Missing {
-                what: "this image".into(),
-            }
-            .of(name));
+            return Err(RegistryErrorKind::Missing { what: None }.of(name));
         };
         let found = remote.top(name, self.limits.bytes)?;
         found.ok_or_else(|| {
@@ -300,7 +384,7 @@ impl Images {
         })
     }
 
-    fn source(&self, name: &Reference) -> Option<&dyn Source> {
+    pub(super) fn source(&self, name: &Reference) -> Option<&dyn Source> {
         let found_in = self.found_in.lock().unwrap_or_else(PoisonError::into_inner);
         match found_in.get(&name.to_string()) {
             Some(&place) => self.options.files.get(place).map(AsRef::as_ref),
@@ -318,19 +402,19 @@ impl Images {
     ) -> Result<Vec<u8>, RegistryError> {
         let of = |kind: RegistryErrorKind| kind.of(name);
         self.check_size(size).map_err(|e| of(e.into()))?;
-        if let Some(bytes) = self.store.read_document(digest).map_err(|e| of(e.into()))? {
+        if let Some(bytes) = self.stored_document(digest).map_err(|e| of(e.into()))? {
             return Ok(bytes);
         }
         let source = self.source(name).ok_or_else(|| {
             of(RegistryErrorKind::Missing {
-                what: digest.to_string(),
+                what: Some(digest.to_string()),
             })
         })?;
         let raw = source.document(name, digest, size, is_manifest)?;
         let mut verified = Vec::new();
         VerifyingReader::new(&*raw.bytes, digest.clone(), size)
             .read_to_end(&mut verified)
-            .map_err(|e| of(verify_error(e)))?;
+            .map_err(|e| of(RegistryErrorKind::from_io(e)))?;
         self.keep(digest, &verified).map_err(of)?;
         Ok(verified)
     }
@@ -364,78 +448,6 @@ impl Images {
             })
         })
         .collect()
-    }
-
-    /// All bytes of an attached SPDX document.
-    pub fn read_sbom(
-        &self,
-        image: &ResolvedImage,
-        sbom: &SbomDescriptor,
-        limit: u64,
-    ) -> Result<Vec<u8>, RegistryError> {
-        let layer = LayerDescriptor {
-            digest: sbom.digest.clone(),
-            size: sbom.size,
-            media_type: String::new(),
-            diff_id: None,
-        };
-        let of = |kind: RegistryErrorKind| kind.of(&image.reference);
-        if sbom.size > limit {
-            return Err(of(DocumentError::TooLarge {
-                bytes: sbom.size,
-                limit,
-            }
-            .into()));
-        }
-        let mut bytes = Vec::new();
-        let mut blob = self.open_blob(image, &layer)?;
-        blob.read_to_end(&mut bytes)
-            .map_err(|e| of(verify_error(e)))?;
-        Ok(bytes)
-    }
-
-    /// Whether a blob is in the store (its bytes are verified only when it is read).
-    pub fn has_blob(&self, blob: &LayerDescriptor) -> bool {
-        std::fs::metadata(self.store.blob_path(&blob.digest)).is_ok_and(|m| m.len() == blob.size)
-    }
-
-    /// The bytes of a blob, from the store or a source. They are verified while they are read:
-    /// the end of the stream comes only after the last byte proved right, and what came from a
-    /// source is in the store then. Dropped early, it leaves nothing behind.
-    pub fn open_blob(
-        &self,
-        image: &ResolvedImage,
-        blob: &LayerDescriptor,
-    ) -> Result<Box<dyn Read + Send>, RegistryError> {
-        let name = &image.reference;
-        let of = |kind: RegistryErrorKind| kind.of(name);
-        if let Some(file) = self
-            .store
-            .open_blob(&blob.digest, blob.size)
-            .map_err(|e| of(e.into()))?
-        {
-            let (store, digest) = (self.store.clone(), blob.digest.clone());
-            return Ok(Box::new(Healing {
-                inner: file,
-                store,
-                digest,
-            }));
-        }
-        let source = self.source(name).ok_or_else(|| {
-            of(RegistryErrorKind::Missing {
-                what: blob.digest.to_string(),
-            })
-        })?;
-        let bytes = source.blob(name, &blob.digest, blob.size)?;
-        let writer = self
-            .store
-            .create_blob(&blob.digest)
-            .map_err(|e| of(e.into()))?;
-        let verified = VerifyingReader::new(bytes, blob.digest.clone(), blob.size);
-        Ok(Box::new(Keeping {
-            inner: verified,
-            writer: Some(writer),
-        }))
     }
 }
 
@@ -483,52 +495,4 @@ fn own_media_type(document: &Document) -> String {
     };
     own.as_ref()
         .map_or_else(|| standard.to_owned(), ToString::to_string)
-}
-
-fn verify_error(error: io::Error) -> RegistryErrorKind {
-    match error.downcast::<VerifyError>() {
-        Ok(error) => error.into(),
-        Err(error) => error.into(),
-    }
-}
-
-/// Reads a blob of the store; one that proves damaged is taken away, so that the next build
-/// fetches it again.
-struct Healing<R> {
-    inner: R,
-    store: Store,
-    digest: Digest,
-}
-
-impl<R: Read> Read for Healing<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buf).inspect_err(|error| {
-            if error.get_ref().is_some_and(|e| e.is::<VerifyError>()) {
-                // If it can't be removed, the next read fails in the same way.
-                let _ = self.store.remove_blob(&self.digest);
-            }
-        })
-    }
-}
-
-/// Keeps what is read in the store, once all of it is verified.
-struct Keeping<R> {
-    inner: R,
-    writer: Option<BlobWriter>,
-}
-
-impl<R: Read> Read for Keeping<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf).inspect_err(|_| self.writer = None)?;
-        if n > 0 {
-            if let Some(writer) = &mut self.writer {
-                writer.write(&buf[..n]).map_err(io::Error::other)?;
-            }
-        } else if !buf.is_empty()
-            && let Some(writer) = self.writer.take()
-        {
-            writer.commit().map_err(io::Error::other)?;
-        }
-        Ok(n)
-    }
 }

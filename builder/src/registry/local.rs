@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -15,9 +16,12 @@ use super::{RawDocument, Source};
 use crate::digest::{Algorithm, Digest};
 use crate::layer::path::clean;
 use crate::reference::Reference;
-use crate::store::{MAX_DOCUMENT_BYTES, NAME_ANNOTATION};
+use crate::store::{IndexEntry, MAX_DOCUMENT_BYTES, NAME_ANNOTATION};
 
 const MAX_INDEX_BYTES: u64 = 64 << 20;
+const TAR_BLOCK_BYTES: u64 = 512;
+/// Two blocks of zeros.
+const END_BYTES: usize = 1024;
 const MAX_FILES: usize = 100_000;
 /// containerd and docker put the full name here, and only the tag into the standard annotation.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -28,18 +32,13 @@ pub struct LocalSource {
     path: PathBuf,
     container: Container,
     /// Names as the file has them, parsed where they can be, with what they stand for.
-    names: Vec<(Reference, Top)>,
+    names: Vec<(Reference, IndexEntry)>,
+    /// Every image once, with its name where it has a full one.
+    images: Vec<(Option<Reference>, IndexEntry)>,
     /// Documents that the file holds in another form (`docker save`), by digest.
     made: HashMap<Digest, Vec<u8>>,
     /// Blobs of `docker save`, by digest.
     layers: HashMap<Digest, String>,
-}
-
-#[derive(Clone, Debug)]
-struct Top {
-    media_type: String,
-    digest: Digest,
-    size: u64,
 }
 
 /// How files are found.
@@ -63,6 +62,7 @@ impl LocalSource {
             path: path.to_owned(),
             container,
             names: Vec::new(),
+            images: Vec::new(),
             made: HashMap::new(),
             layers: HashMap::new(),
         };
@@ -76,7 +76,7 @@ impl LocalSource {
             .read("index.json", MAX_INDEX_BYTES)
             .map_err(|e| fail(e.to_string()))?
         {
-            source.names = layout_names(&index).map_err(fail)?;
+            source.read_index(&index).map_err(fail)?;
         } else {
             return Err(fail(
                 "it has neither index.json (OCI layout) nor manifest.json (docker save)".into(),
@@ -86,7 +86,7 @@ impl LocalSource {
     }
 
     /// All bytes of a file inside; `None` where it is not there.
-    fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let Some((mut file, size)) = self.open_file(name)? else {
             return Ok(None);
         };
@@ -165,17 +165,78 @@ impl LocalSource {
                 "layers": layers,
             });
             let manifest = serde_json::to_vec(&manifest).map_err(|e| e.to_string())?;
-            let top = Top {
+            let top = IndexEntry {
                 media_type: MANIFEST_TYPES[1].into(),
                 digest: Digest::sha256(&manifest),
                 size: manifest.len() as u64,
             };
             let names = texts("RepoTags").filter_map(|name| Reference::parse(name).ok());
+            let known = self.names.len();
             self.names.extend(names.map(|name| (name, top.clone())));
+            match &self.names[known..] {
+                [] => self.images.push((None, top.clone())),
+                names => self.images.extend(
+                    names
+                        .iter()
+                        .map(|(name, top)| (Some(name.clone()), top.clone())),
+                ),
+            }
             self.made.insert(config_digest, config);
             self.made.insert(top.digest, manifest);
         }
         Ok(())
+    }
+
+    /// Names and descriptors of a layout's `index.json`.
+    fn read_index(&mut self, index: &[u8]) -> Result<(), String> {
+        let index: Value = serde_json::from_slice(index).map_err(|e| format!("index.json: {e}"))?;
+        let entries = index
+            .get("manifests")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        for entry in entries {
+            let annotation = |key| entry.get("annotations")?.get(key)?.as_str();
+            let parsed = || {
+                Some(IndexEntry {
+                    media_type: entry.get("mediaType")?.as_str()?.to_owned(),
+                    digest: entry.get("digest")?.as_str()?.parse().ok()?,
+                    size: entry.get("size")?.as_u64()?,
+                })
+            };
+            let found = [annotation(CONTAINERD_NAME), annotation(NAME_ANNOTATION)];
+            let names = found.into_iter().flatten();
+            let mut own_name = None;
+            for name in names {
+                let Ok(reference) = Reference::parse(name) else {
+                    continue;
+                };
+                // Many tools write a tag alone, which is no name.
+                if own_name.is_none() && name.contains(['/', ':']) {
+                    own_name = Some(reference.clone());
+                }
+                let top = parsed().ok_or("index.json: an entry is no descriptor")?;
+                self.names.push((reference, top));
+            }
+            // Entries that are no images stand beside them in some layouts.
+            self.images.extend(parsed().map(|entry| (own_name, entry)));
+        }
+        Ok(())
+    }
+
+    /// Every image of the file; the name only where it is a full one.
+    pub fn images(&self) -> impl Iterator<Item = (Option<&Reference>, &IndexEntry)> {
+        self.images
+            .iter()
+            .map(|(name, entry)| (name.as_ref(), entry))
+    }
+
+    /// Whether a file of this name is inside.
+    pub(crate) fn has_file(&self, name: &str) -> bool {
+        match &self.container {
+            Container::Folder => self.path.join(name).is_file(),
+            Container::Tar(files) => files.contains_key(name),
+        }
     }
 
     fn digest_file(&self, name: &str) -> io::Result<(Digest, u64)> {
@@ -196,7 +257,11 @@ impl LocalSource {
         }
     }
 
-    fn open_blob(&self, digest: &Digest) -> io::Result<Option<(Box<dyn Read + Send>, u64)>> {
+    /// A blob and its length in the file, not verified; `None` where it is not there.
+    pub(crate) fn open_blob(
+        &self,
+        digest: &Digest,
+    ) -> io::Result<Option<(Box<dyn Read + Send>, u64)>> {
         if let Some(bytes) = self.made.get(digest) {
             return Ok(Some((
                 Box::new(io::Cursor::new(bytes.clone())),
@@ -217,7 +282,16 @@ impl LocalSource {
 
 impl Source for LocalSource {
     fn top(&self, name: &Reference, limit: u64) -> Result<Option<RawDocument>, RegistryError> {
-        let Some((_, top)) = self.names.iter().find(|(known, _)| known == name) else {
+        let is_meant = |(known, top): &&(Reference, IndexEntry)| match name.digest() {
+            None => known == name,
+            // A pinned name is met by its digest under any tag of the repository.
+            Some(digest) => {
+                known.registry() == name.registry()
+                    && known.repository() == name.repository()
+                    && top.digest.to_string() == digest
+            }
+        };
+        let Some((_, top)) = self.names.iter().find(is_meant) else {
             return Ok(None);
         };
         // One byte more than the limit is enough to be refused.
@@ -263,40 +337,15 @@ impl Source for LocalSource {
     }
 }
 
-/// Names and descriptors of a layout's `index.json`.
-fn layout_names(index: &[u8]) -> Result<Vec<(Reference, Top)>, String> {
-    let index: Value = serde_json::from_slice(index).map_err(|e| format!("index.json: {e}"))?;
-    let entries = index
-        .get("manifests")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let mut names = Vec::new();
-    for entry in entries {
-        let annotation = |key| entry.get("annotations")?.get(key)?.as_str();
-        let found = [annotation(CONTAINERD_NAME), annotation(NAME_ANNOTATION)];
-        for name in found
-            .into_iter()
-            .flatten()
-            .filter_map(|name| Reference::parse(name).ok())
-        {
-            let top = || {
-                Some(Top {
-                    media_type: entry.get("mediaType")?.as_str()?.to_owned(),
-                    digest: entry.get("digest")?.as_str()?.parse().ok()?,
-                    size: entry.get("size")?.as_u64()?,
-                })
-            };
-            names.push((name, top().ok_or("index.json: an entry is no descriptor")?));
-        }
-    }
-    Ok(names)
-}
-
-/// Where each regular file of a tar is; nothing is unpacked.
+/// Where each regular file of a tar is; nothing is unpacked. A tar that ends early is an error:
+/// tar itself would take the end of the file for the end of the archive.
 fn scan_tar(path: &Path) -> io::Result<HashMap<String, (u64, u64)>> {
-    let mut archive = tar::Archive::new(File::open(path)?);
+    let cut = || io::Error::other("it is no tar, or cut short");
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut archive = tar::Archive::new(&file);
     let mut files = HashMap::new();
+    let mut end = 0;
     for entry in archive.entries_with_seek()? {
         let entry = entry?;
         if files.len() >= MAX_FILES {
@@ -304,12 +353,26 @@ fn scan_tar(path: &Path) -> io::Result<HashMap<String, (u64, u64)>> {
                 "it has more than {MAX_FILES} files"
             )));
         }
-        if entry.header().entry_type().is_file() {
+        let is_file = entry.header().entry_type().is_file();
+        let (start, size) = (entry.raw_file_position(), entry.size());
+        let stored = if is_file { size } else { 0 };
+        end = start
+            .checked_add(stored)
+            .filter(|&end| end <= length)
+            .ok_or_else(cut)?;
+        if is_file {
             let name = clean_name(&String::from_utf8_lossy(&entry.path_bytes()));
-            files.insert(name, (entry.raw_file_position(), entry.size()));
+            files.insert(name, (start, size));
         }
     }
-    Ok(files)
+    // Two blocks of zeros end an archive (POSIX.1-2017, pax, "ustar Interchange Format").
+    let mut zeros = [1; END_BYTES];
+    file.read_exact_at(&mut zeros, end.next_multiple_of(TAR_BLOCK_BYTES))
+        .map_err(|_| cut())?;
+    match zeros.iter().all(|&byte| byte == 0) {
+        true => Ok(files),
+        false => Err(cut()),
+    }
 }
 
 fn clean_name(name: &str) -> String {

@@ -5,10 +5,12 @@
 //! first, then a [`Source`]: a registry ([`remote`]) or a file that the user names ([`local`]).
 //! What a source says is checked in one place ([`document`]) and kept in the store.
 
+mod blobs;
 pub mod document;
 mod error;
 mod images;
 pub mod local;
+mod missing;
 mod platform;
 pub mod remote;
 
@@ -16,6 +18,7 @@ use std::io::Read;
 
 pub use error::{RegistryError, RegistryErrorKind};
 pub use images::{Images, ImagesOptions, LayerDescriptor, ResolvedImage, SbomDescriptor};
+pub use missing::MissingImages;
 pub use platform::Platform;
 
 use crate::digest::Digest;

@@ -15,8 +15,9 @@ pub struct Platform {
 
 impl Platform {
     /// Linux on an architecture as `--arch` names it: `amd64`, `arm64`, `arm/v7`. The kernel's
-    /// names `x86_64` and `aarch64` are understood too.
+    /// names `x86_64` and `aarch64` are understood too, and so is `linux/` before them.
     pub fn linux(architecture: &str) -> Self {
+        let architecture = architecture.strip_prefix("linux/").unwrap_or(architecture);
         let (architecture, variant) = architecture.split_once('/').unwrap_or((architecture, ""));
         let architecture = match architecture {
             "x86_64" => "amd64",

@@ -205,6 +205,7 @@ fn client_with(server: &Server, options: RemoteOptions) -> Client {
             platform: Platform::linux("amd64"),
             pull: false,
             sboms: false,
+            pins: Default::default(),
             files: Vec::new(),
             remote: Some(Box::new(Remote::new(options).unwrap())),
         },
@@ -746,6 +747,7 @@ mod files {
                 platform: Platform::linux("amd64"),
                 pull: false,
                 sboms: false,
+                pins: Default::default(),
                 files: vec![Box::new(
                     local::LocalSource::open(path).map_err(|e| e.to_string())?,
                 )],

@@ -41,25 +41,68 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>, StoreError> {
         .collect())
 }
 
-/// Replaces the entries of `name`; everything else in the file stays as it is. The caller holds
-/// the lock.
-pub(super) fn set(path: &Path, name: &str, entry: &IndexEntry) -> Result<(), StoreError> {
+/// Every name with what it stands for, in the order of the file. Entries without a name are
+/// LinuxKit's or somebody else's, and come with `None`.
+pub(super) fn entries(path: &Path) -> Result<Vec<(Option<String>, IndexEntry)>, StoreError> {
+    let index = read(path)?;
+    manifests(&index)
+        .map(|entry| {
+            let name = entry_name(entry);
+            let parsed = parse_entry(path, name.unwrap_or("an image without a name"), entry)?;
+            Ok((name.map(str::to_owned), parsed))
+        })
+        .collect()
+}
+
+/// Replaces the entries of these names; everything else in the file stays as it is. The caller
+/// holds the lock.
+pub(super) fn set(path: &Path, images: &[(String, IndexEntry)]) -> Result<(), StoreError> {
     let mut index = read(path)?;
-    let descriptor = json!({
+    if let Some(Value::Array(manifests)) = index.get_mut("manifests") {
+        for (name, entry) in images {
+            let descriptor = descriptor(name, entry);
+            let place = manifests.iter().position(|m| entry_name(m) == Some(name));
+            manifests.retain(|m| entry_name(m) != Some(name));
+            let place = place.unwrap_or(manifests.len()).min(manifests.len());
+            manifests.insert(place, descriptor);
+        }
+    }
+    write(path, &index)
+}
+
+/// Takes names out of the file, and gives how many of them were there. The caller holds the lock.
+pub(super) fn remove(path: &Path, names: &[String]) -> Result<usize, StoreError> {
+    let mut index = read(path)?;
+    let is_meant = |m: &Value| entry_name(m).is_some_and(|n| names.iter().any(|name| name == n));
+    let mut removed = 0;
+    if let Some(Value::Array(manifests)) = index.get_mut("manifests") {
+        let before = manifests.len();
+        manifests.retain(|m| !is_meant(m));
+        removed = before - manifests.len();
+    }
+    if removed > 0 {
+        write(path, &index)?;
+    }
+    Ok(removed)
+}
+
+/// Writes an index without images. The caller holds the lock.
+pub(super) fn clear(path: &Path) -> Result<(), StoreError> {
+    write(path, &empty())
+}
+
+/// An entry as it stands in `index.json`.
+pub(crate) fn descriptor(name: &str, entry: &IndexEntry) -> Value {
+    json!({
         "mediaType": entry.media_type,
         "digest": entry.digest.to_string(),
         "size": entry.size,
         "annotations": { NAME_ANNOTATION: name },
-    });
-    if let Some(Value::Array(manifests)) = index.get_mut("manifests") {
-        let kept = manifests.iter().position(|m| entry_name(m) == Some(name));
-        manifests.retain(|m| entry_name(m) != Some(name));
-        manifests.insert(
-            kept.unwrap_or(manifests.len()).min(manifests.len()),
-            descriptor,
-        );
-    }
-    let mut bytes = serde_json::to_vec(&index).map_err(|e| io_error("write", path, e.into()))?;
+    })
+}
+
+fn write(path: &Path, index: &Map<String, Value>) -> Result<(), StoreError> {
+    let mut bytes = serde_json::to_vec(index).map_err(|e| io_error("write", path, e.into()))?;
     bytes.push(b'\n');
     write_atomically(path, &bytes)
 }
@@ -90,7 +133,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     }
 }
 
-fn empty() -> Map<String, Value> {
+pub(crate) fn empty() -> Map<String, Value> {
     let mut index = Map::new();
     index.insert("schemaVersion".into(), 2.into());
     index.insert(

@@ -3,10 +3,11 @@
 //!
 //! Blobs are written beside their place and renamed when they are whole and verified, so several
 //! builds share one store without waiting for each other; only changes of `index.json` take the
-//! [`lock`]. Every blob is verified whenever it is read.
+//! [`lock`]. Every blob is verified whenever it is read. LinuxKit writes `index.json` in place, so
+//! what can't be read of it is read again under the lock before it counts as damaged.
 
 mod blob;
-mod index;
+pub(crate) mod index;
 mod lock;
 
 use std::fs::{self, File};
@@ -25,6 +26,8 @@ use crate::digest::{Digest, VerifyingReader};
 pub const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 /// A local `index.json` may name many images.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// The file `oci-layout`, which says what the folder is.
+pub const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Files that a crash left behind are taken away when they are older.
 const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -42,7 +45,9 @@ pub enum StoreError {
         source: io::Error,
     },
     /// `index.json` is no OCI image index.
-    #[error("{} is not an OCI image index: {reason}; move it away to start with an empty cache", .path.display())]
+    #[error(
+        "{} is damaged, not an OCI image index: {reason}; `lkbuild cache verify` moves it away", .path.display()
+    )]
     Index {
         /// The file.
         path: PathBuf,
@@ -77,8 +82,7 @@ impl Store {
         fs::create_dir_all(&blobs).map_err(|e| io_error("make the folder", &blobs, e))?;
         let marker = dir.join("oci-layout");
         if !marker.exists() {
-            let layout = br#"{"imageLayoutVersion":"1.0.0"}"#;
-            index::write_atomically(&marker, layout)?;
+            index::write_atomically(&marker, OCI_LAYOUT)?;
         }
         store.remove_stale_files();
         Ok(store)
@@ -147,6 +151,17 @@ impl Store {
         Ok(None)
     }
 
+    /// As [`Store::read_document`], but what is damaged or can't be read stays as it is.
+    pub fn peek_document(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let bytes = read_bounded(&self.blob_path(digest), self.document_bytes).ok()?;
+        digest.matches(&bytes).then_some(bytes)
+    }
+
+    /// Whether a blob of this length is there; its bytes are verified only when it is read.
+    pub fn has_blob(&self, digest: &Digest, size: u64) -> bool {
+        fs::metadata(self.blob_path(digest)).is_ok_and(|m| m.is_file() && m.len() == size)
+    }
+
     /// Takes a blob away. It may be gone already.
     pub fn remove_blob(&self, digest: &Digest) -> Result<(), StoreError> {
         let path = self.blob_path(digest);
@@ -175,24 +190,107 @@ impl Store {
 
     /// The entry of an image's full name; `None` where the store does not know it.
     pub fn find(&self, name: &str) -> Result<Option<IndexEntry>, StoreError> {
-        index::find(&self.dir.join("index.json"), name)
+        self.read_index(|path| index::find(path, name))
     }
 
     /// Names of all images in the store.
     pub fn names(&self) -> Result<Vec<String>, StoreError> {
-        index::names(&self.dir.join("index.json"))
+        self.read_index(index::names)
+    }
+
+    /// All images: name, where it has one, and what it stands for.
+    pub fn entries(&self) -> Result<Vec<(Option<String>, IndexEntry)>, StoreError> {
+        self.read_index(index::entries)
     }
 
     /// Makes `name` stand for `entry`, in place of what it stood for.
     pub fn set(&self, name: &str, entry: &IndexEntry) -> Result<(), StoreError> {
+        self.set_all(&[(name.to_owned(), entry.clone())])
+    }
+
+    /// As [`Store::set`], for several names at once: all of them or none.
+    pub fn set_all(&self, images: &[(String, IndexEntry)]) -> Result<(), StoreError> {
         let _lock = lock::exclusive(&self.dir)?;
-        index::set(&self.dir.join("index.json"), name, entry)
+        index::set(&self.index_path(), images)
+    }
+
+    /// Runs `action` while no other process changes `index.json`.
+    pub fn locked<T>(
+        &self,
+        action: impl FnOnce(&Locked<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let _lock = lock::exclusive(&self.dir)?;
+        action(&Locked { store: self })
+    }
+
+    /// Moves an `index.json` that is damaged away, so that the store can be used; `None` where it
+    /// is good. Names are found again when they are asked of a registry.
+    pub fn heal_index(&self) -> Result<Option<(PathBuf, StoreError)>, StoreError> {
+        let error = match self.entries() {
+            Err(error @ StoreError::Index { .. }) => error,
+            other => return other.map(|_| None),
+        };
+        let path = self.index_path();
+        let aside = self.dir.join("index.json.damaged");
+        let _lock = lock::exclusive(&self.dir)?;
+        if index::entries(&path).is_ok() {
+            return Ok(None);
+        }
+        fs::rename(&path, &aside).map_err(|e| io_error("move away", &path, e))?;
+        Ok(Some((aside, error)))
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.dir.join("index.json")
+    }
+
+    fn read_index<T>(
+        &self,
+        read: impl Fn(&Path) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let path = self.index_path();
+        match read(&path) {
+            Err(StoreError::Index { .. }) => {
+                let _lock = lock::exclusive(&self.dir)?;
+                read(&path)
+            }
+            other => other,
+        }
+    }
+
+    /// Every blob that is there, with length and time of its last change, in the order of the
+    /// digests. Files that are no blobs are passed over.
+    pub fn blobs(&self) -> Result<Vec<BlobFile>, StoreError> {
+        let mut found = Vec::new();
+        for algorithm in ["sha256", "sha512"] {
+            let dir = self.dir.join("blobs").join(algorithm);
+            let entries = match fs::read_dir(&dir) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                other => other.map_err(|e| io_error("list", &dir, e))?,
+            };
+            for entry in entries.flatten() {
+                let hex = entry.file_name();
+                let digest = format!("{algorithm}:{}", hex.to_string_lossy());
+                // One that goes meanwhile is not there.
+                if let (Ok(digest), Ok(data)) = (digest.parse(), entry.metadata()) {
+                    found.push(BlobFile {
+                        digest,
+                        bytes: data.len(),
+                        modified: data.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                    });
+                }
+            }
+        }
+        found.sort_by(|a, b| a.digest.cmp(&b.digest));
+        Ok(found)
     }
 
     /// What crashed builds left is taken away; failing to do so harms nothing.
     fn remove_stale_files(&self) {
-        let entries = fs::read_dir(self.dir.join("blobs/sha256"))
+        let folders = ["", "blobs/sha256", "packs/sha256", "packs/sha512"];
+        let entries = folders
             .into_iter()
+            .filter_map(|folder| fs::read_dir(self.dir.join(folder)).ok())
             .flatten()
             .flatten();
         for entry in entries {
@@ -208,6 +306,39 @@ impl Store {
                 let _ = fs::remove_file(entry.path());
             }
         }
+    }
+}
+
+/// A blob as the file system knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobFile {
+    /// Its name; the bytes are not verified.
+    pub digest: Digest,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was written.
+    pub modified: SystemTime,
+}
+
+/// The store while this process holds its lock; see [`Store::locked`].
+pub struct Locked<'s> {
+    store: &'s Store,
+}
+
+impl Locked<'_> {
+    /// As [`Store::entries`].
+    pub fn entries(&self) -> Result<Vec<(Option<String>, IndexEntry)>, StoreError> {
+        index::entries(&self.store.index_path())
+    }
+
+    /// Takes names out of `index.json`; gives how many entries went.
+    pub fn remove(&self, names: &[String]) -> Result<usize, StoreError> {
+        index::remove(&self.store.index_path(), names)
+    }
+
+    /// Makes `index.json` one without images.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        index::clear(&self.store.index_path())
     }
 }
 

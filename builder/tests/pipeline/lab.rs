@@ -91,6 +91,7 @@ impl Lab {
                 platform: Platform::linux("amd64"),
                 pull: false,
                 sboms: false,
+                pins: Default::default(),
                 files: options.files,
                 remote: options.remote,
             },

@@ -4,6 +4,8 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bundle;
+mod cache;
 mod command_line;
 mod contained;
 mod damage;
@@ -12,6 +14,7 @@ mod initrd;
 mod lab;
 mod limits;
 mod memory;
+mod offline;
 mod program;
 mod read;
 mod rebuild;

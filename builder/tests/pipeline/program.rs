@@ -59,7 +59,34 @@ impl Bench {
         command
     }
 
+    /// `lkbuild` with other arguments, the cache's folder in its environment.
+    pub(crate) fn lkbuild(&self, arguments: &[&str]) -> Command {
+        self.lkbuild_in(&[], arguments)
+    }
+
+    /// As [`Bench::lkbuild`], run by another program.
+    pub(crate) fn lkbuild_in(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let mut command = self.program(wrapper);
+        command.args(arguments).env("LINUXKIT_CACHE", self.cache());
+        command
+    }
+
+    /// Runs `lkbuild` with these arguments; it must succeed. Gives standard output.
+    pub(crate) fn must_run(&self, arguments: &[&str]) -> String {
+        let output = self.lkbuild(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", shown(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     fn wrapped(&self, wrapper: &[&str]) -> Command {
+        let mut command = self.program(wrapper);
+        command
+            .args(["build", "--arch", "amd64", "--cache"])
+            .arg(self.cache());
+        command
+    }
+
+    fn program(&self, wrapper: &[&str]) -> Command {
         let program = env!("CARGO_BIN_EXE_lkbuild");
         let (first, rest) = wrapper.split_first().unwrap_or((&program, &[]));
         let mut command = Command::new(first);
@@ -68,8 +95,6 @@ impl Bench {
             command.arg(program);
         }
         command
-            .args(["build", "--arch", "amd64", "--cache"])
-            .arg(self.cache())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.path("home"))

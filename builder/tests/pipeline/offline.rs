@@ -1,0 +1,154 @@
+//! `--offline`: no socket is opened, and what is missing is named with the commands that bring it.
+
+use std::fs;
+use std::process::Command;
+
+use testdata::{Layout, judge};
+
+use crate::program::{Bench, shown};
+use crate::system;
+
+/// What every command does that may be told to stay off the network.
+fn commands(bench: &Bench) -> Vec<Vec<String>> {
+    let yaml = bench.yaml(system::YAML).to_str().unwrap().to_owned();
+    let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    let out = bench.out().to_str().unwrap().to_owned();
+    let build = ["build", "--offline", "--arch", "amd64", "--dir"];
+    let export = [
+        "cache",
+        "export",
+        "--offline",
+        "--arch",
+        "amd64",
+        "-o",
+        "b.tar",
+    ];
+    vec![
+        [strings(&build), vec![out, yaml.clone()]].concat(),
+        [strings(&export), vec![yaml]].concat(),
+        strings(&["cache", "import", "b.tar"]),
+        strings(&["cache", "verify", "--offline"]),
+        strings(&["cache", "ls"]),
+        strings(&["cache", "gc"]),
+    ]
+}
+
+#[test]
+fn no_socket_is_opened() {
+    let Some(strace) = judge("strace") else {
+        return;
+    };
+    let strace = strace.to_str().unwrap();
+    let bench = Bench::new(&system::images());
+    // Whether tracing is allowed here at all.
+    let works = Command::new(strace)
+        .args(["-f", "-o", "/dev/null", "true"])
+        .output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        println!("skipped: processes can't be traced here");
+        return;
+    }
+    let trace = bench.path("trace");
+    let wrapper = [
+        "-f",
+        "-e",
+        "trace=%network,execve",
+        "-o",
+        trace.to_str().unwrap(),
+    ];
+    let wrapper = [&[strace][..], &wrapper].concat();
+    for arguments in commands(&bench) {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let output = bench.lkbuild_in(&wrapper, &arguments).output().unwrap();
+        assert!(output.status.success(), "{}", shown(&output));
+        let text = fs::read_to_string(&trace).unwrap();
+        assert!(text.contains("execve("), "nothing was traced: {text}");
+        for call in ["socket(", "connect(", "sendto(", "socketpair(", "bind("] {
+            assert!(!text.contains(call), "{arguments:?}: {text}");
+        }
+    }
+    // The same trace does see a program that uses the network.
+    let arguments = ["cache", "pull", "localhost:1/absent:1"];
+    let output = bench.lkbuild_in(&wrapper, &arguments).output().unwrap();
+    assert!(!output.status.success(), "{}", shown(&output));
+    let text = fs::read_to_string(&trace).unwrap();
+    assert!(text.contains("connect("), "{text}");
+}
+
+#[test]
+fn everything_works_without_a_network_interface() {
+    let wrapper = ["unshare", "--user", "--map-root-user", "--net"];
+    let works = Command::new(wrapper[0])
+        .args(&wrapper[1..])
+        .arg("true")
+        .output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        println!("skipped: no network namespaces here");
+        return;
+    }
+    let bench = Bench::new(&system::images());
+    for arguments in commands(&bench) {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let output = bench.lkbuild_in(&wrapper, &arguments).output().unwrap();
+        assert!(output.status.success(), "{}", shown(&output));
+    }
+}
+
+#[test]
+fn missing_images_are_named_together_with_the_commands_that_bring_them() {
+    let bench = Bench::new(&Layout::new());
+    let yaml = bench.yaml(system::YAML);
+    let mut command = bench.build();
+    let output = command.arg("--offline").arg(&yaml).output().unwrap();
+    let names = ["kernel", "init", "sysctl", "dhcp", "sshd"];
+    let names = names.map(|name| format!("docker.io/test/{name}:1"));
+    let pull = format!("lkbuild cache pull --arch amd64 {}", names.join(" "));
+    let export = format!(
+        "lkbuild cache export --arch amd64 -o bundle.tar {}",
+        names.join(" ")
+    );
+    bench.assert_failed(
+        &output,
+        &[&pull, &export, "lkbuild cache import bundle.tar"],
+    );
+    assert_eq!(output.status.code(), Some(4));
+}
+
+#[test]
+fn missing_layers_are_named_together_unless_there_are_packs_of_them() {
+    let images = system::images();
+    let bench = Bench::new(&images);
+    let expected = bench.must_build(system::YAML, &[]);
+    let mut layers: Vec<_> = images.blobs.iter().collect();
+    layers.sort_by_key(|(_, bytes)| bytes.len());
+    let missing: Vec<&String> = layers.iter().rev().take(2).map(|(d, _)| *d).collect();
+    for digest in &missing {
+        let file = bench.cache().join("blobs").join(digest.replace(':', "/"));
+        fs::remove_file(file).unwrap();
+    }
+    assert!(bench.must_build(system::YAML, &["--offline"]) == expected);
+    fs::remove_dir_all(bench.cache().join("packs")).unwrap();
+    bench.clear_out();
+    let yaml = bench.yaml(system::YAML);
+    let output = bench.build().arg("--offline").arg(yaml).output().unwrap();
+    let words: Vec<String> = missing
+        .iter()
+        .map(|digest| format!("layer {digest}"))
+        .collect();
+    // One of the two belongs to an image that the YAML does not use.
+    let used = words.iter().filter(|w| shown(&output).contains(*w)).count();
+    assert!(used >= 1, "{}", shown(&output));
+    bench.assert_failed(&output, &["lkbuild cache pull --arch amd64 "]);
+}
+
+#[test]
+fn a_yaml_on_the_web_is_refused_offline() {
+    let bench = Bench::new(&Layout::new());
+    let mut command = bench.build();
+    let output = command
+        .args(["--offline", "https://example.com/x.yml"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    bench.assert_failed(&output, &["--offline", "https://example.com/x.yml"]);
+}
