@@ -114,7 +114,8 @@ impl Fault {
         Self::new("slow", 0).with("rate", rate.into())
     }
 
-    /// After so many bytes all sessions end: 401, and the connection is closed.
+    /// After so many bytes all sessions end: 401, and the connection is closed. With a method of
+    /// the API, they end just before it.
     pub fn expire(after: u64) -> Self {
         Self::new("expire", after)
     }
@@ -152,6 +153,11 @@ impl Fault {
     /// How often it happens.
     pub fn times(self, times: u32) -> Self {
         self.with("times", times.into())
+    }
+
+    /// The status that is answered, if it is one.
+    pub fn code(&self) -> Option<u64> {
+        self.0["code"].as_u64()
     }
 
     fn with(mut self, key: &str, value: Value) -> Self {
@@ -419,6 +425,12 @@ impl VCenter {
     /// Lets a virtual machine report an IP address, as its guest tools would.
     pub fn set_address(&self, machine: &str, ip: &str) {
         let answer = self.command(&json!({"cmd": "address", "vm": machine, "ip": ip}));
+        assert_eq!(answer, "ok");
+    }
+
+    /// Puts a file of a datastore, `[datastore] dir/file`, into the CD drive of a virtual machine.
+    pub fn insert_cd(&self, machine: &str, file: &str) {
+        let answer = self.command(&json!({"cmd": "insert", "vm": machine, "cd": file}));
         assert_eq!(answer, "ok");
     }
 

@@ -44,6 +44,26 @@ pub(crate) fn for_each_in(
     types: &[(&str, &[&str])],
     each: &mut dyn FnMut(Object) -> Result<()>,
 ) -> Result<()> {
+    let mut begun = false;
+    let mut noting = |object| {
+        begun = true;
+        each(object)
+    };
+    match for_each_in_view(session, container, types, &mut noting) {
+        // A view goes with its session, which may end before the view is asked for the first time.
+        Err(error) if error.is_fault("ManagedObjectNotFound") && !begun => {
+            for_each_in_view(session, container, types, each)
+        }
+        result => result,
+    }
+}
+
+fn for_each_in_view(
+    session: &Session,
+    container: &MoRef,
+    types: &[(&str, &[&str])],
+    each: &mut dyn FnMut(Object) -> Result<()>,
+) -> Result<()> {
     let view = create_view(session, container, types)?;
     let mut spec = Xml::new();
     spec.element("specSet", |xml| {

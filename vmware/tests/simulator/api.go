@@ -84,7 +84,10 @@ func (f *front) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	noted := f.note(call.Method, "")
 	fault := f.faults.take(call.Method, string(body))
-	if fault.stops() {
+	switch {
+	case fault.Do == doExpire:
+		f.sessions.clear()
+	case fault.stops():
 		f.done(noted, f.happen(w, r, fault), int64(len(body)))
 		return
 	}

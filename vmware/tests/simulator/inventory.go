@@ -264,18 +264,34 @@ func nameDisks() {
 
 // setAddress lets a virtual machine report an IP address, as its guest tools would.
 func setAddress(name, ip string) string {
+	return change(name, func(vm *simulator.VirtualMachine) {
+		simulator.Map.Update(vm, []types.PropertyChange{
+			{Name: "guest.ipAddress", Val: ip},
+			{Name: "summary.guest.ipAddress", Val: ip},
+		})
+	})
+}
+
+// insertCD puts a file of a datastore into the CD drive of a virtual machine.
+func insertCD(name, file string) string {
+	return change(name, func(vm *simulator.VirtualMachine) {
+		for _, device := range vm.Config.Hardware.Device {
+			if cd, ok := device.(*types.VirtualCdrom); ok {
+				cd.Backing = &types.VirtualCdromIsoBackingInfo{
+					VirtualDeviceFileBackingInfo: types.VirtualDeviceFileBackingInfo{FileName: file},
+				}
+			}
+		}
+	})
+}
+
+func change(name string, how func(*simulator.VirtualMachine)) string {
 	for _, entity := range simulator.Map.All("VirtualMachine") {
 		vm := entity.(*simulator.VirtualMachine)
-		if vm.Name != name {
-			continue
+		if vm.Name == name {
+			simulator.Map.WithLock(vm, func() { how(vm) })
+			return "ok"
 		}
-		simulator.Map.WithLock(vm, func() {
-			simulator.Map.Update(vm, []types.PropertyChange{
-				{Name: "guest.ipAddress", Val: ip},
-				{Name: "summary.guest.ipAddress", Val: ip},
-			})
-		})
-		return "ok"
 	}
 	return fmt.Sprintf("no virtual machine %q", name)
 }

@@ -51,6 +51,7 @@ type command struct {
 	fault
 	VM string `json:"vm"`
 	IP string `json:"ip"`
+	CD string `json:"cd"`
 	On bool   `json:"enabled"`
 }
 
@@ -118,6 +119,8 @@ func (f *front) command(c *command) interface{} {
 		return f.requests()
 	case "address": // a virtual machine gets an IP address
 		return setAddress(c.VM, c.IP)
+	case "insert": // a virtual machine gets a CD
+		return insertCD(c.VM, c.CD)
 	case "strict_locks": // files of running machines can't be replaced
 		f.setLocks(c.On)
 	case "unreachable_hosts": // tickets name a host that does not answer
