@@ -29,6 +29,7 @@ tools:
 	@testdata/install-tools || [ -z "$$CI" ]
 	@testdata/install-judges || [ -z "$$CI" ]
 	@testdata/install-terraform || [ -z "$$CI" ]
+	@testdata/vcenter/build >/dev/null || [ -z "$$CI" ]
 
 lint: ## check formatting and lints
 	$(CARGO) fmt --all --check

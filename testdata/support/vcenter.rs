@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::judge::judge_file;
-use crate::{judge, sha256_hex, workspace_dir};
+use crate::{judge, workspace_dir};
 
-const GO_LIBRARIES: &str = "/usr/share/gocode";
-const PYTHON_LIBRARIES: &str = "/usr/lib/python3/dist-packages";
+const GO_LIBRARIES: &str = "/usr/share/gocode/src/github.com/vmware/govmomi";
+const PYTHON_LIBRARIES: &str = "/usr/lib/python3/dist-packages/pyVmomi";
 
 /// What the simulated server has.
 #[derive(Clone, Debug)]
@@ -448,7 +448,7 @@ impl VCenter {
 
     /// What pyvmomi sees; `None` where it is not installed.
     pub fn inventory(&self) -> Option<Inventory> {
-        judge_file(&Path::new(PYTHON_LIBRARIES).join("pyVmomi"))?;
+        judge_file(Path::new(PYTHON_LIBRARIES))?;
         let (address, port) = self.address().rsplit_once(':').unwrap();
         let given = json!({
             "address": address,
@@ -511,41 +511,15 @@ fn millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap()
 }
 
-/// The simulator, built unless it was already, from the sources as they are now.
+/// The simulator, built from the sources as they are now.
 fn build() -> Option<PathBuf> {
-    let go = judge("go")?;
-    judge_file(&Path::new(GO_LIBRARIES).join("src/github.com/vmware/govmomi"))?;
-    let source = workspace_dir().join("vmware/tests/simulator");
-    let mut files: Vec<PathBuf> = fs::read_dir(&source)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "go"))
-        .collect();
-    files.sort();
-    let mut all = Vec::new();
-    for file in &files {
-        all.extend(fs::read(file).unwrap());
-    }
-    let tools = workspace_dir().join("target/tools");
-    fs::create_dir_all(&tools).unwrap();
-    let program = tools.join(format!("vcenter-{}", &sha256_hex(&all)[..16]));
-    // Only one of the test programs that run at the same time builds it.
-    let lock = fs::File::create(tools.join("vcenter.lock")).unwrap();
-    lock.lock().unwrap();
-    if !program.exists() {
-        let building = program.with_extension("new");
-        let status = Command::new(go)
-            .args(["build", "-o"])
-            .arg(&building)
-            .args(&files)
-            .env("GO111MODULE", "off")
-            .env("GOPATH", GO_LIBRARIES)
-            .env("GOCACHE", tools.join("go-cache"))
-            .env("GOFLAGS", "")
-            .status()
-            .unwrap();
-        assert!(status.success(), "the simulator does not build");
-        fs::rename(&building, &program).unwrap();
-    }
-    Some(program)
+    judge("go")?;
+    judge_file(Path::new(GO_LIBRARIES))?;
+    let output = Command::new(workspace_dir().join("testdata/vcenter/build"))
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "the simulator does not build");
+    let path = String::from_utf8(output.stdout).unwrap();
+    Some(path.trim_end().into())
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -165,12 +166,17 @@ func (f *front) answer(call *call, r *http.Request, body []byte) *httptest.Respo
 			defer f.behindDestroy(r, vm)
 		}
 	case "HttpNfcLeaseComplete":
+		if !f.leases.complete(call.This.Value) {
+			writeFault(answer, "InvalidState", "The operation is not allowed in the current state.", "")
+			return answer
+		}
 		f.leases.ended(call.This.Value)
 	}
 	f.pass(answer, r, body)
 	if answer.Code != http.StatusOK {
 		return answer
 	}
+	f.placeLeases(answer, call)
 	returned := returnval(answer.Body.Bytes())
 	if call.Method == "ImportVApp" {
 		f.leases.began(returned.Value, f.newest(r, returned))
@@ -199,6 +205,30 @@ func (f *front) ask(r *http.Request, text string) []byte {
 		`xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>`+text+
 		`</soapenv:Body></soapenv:Envelope>`))
 	return answer.Body.Bytes()
+}
+
+// leaseURL is where the library says that a disk is to be sent: to the host that is asked.
+var leaseURL = regexp.MustCompile(`<url>https://\*/nfc/([^<]*)</url>`)
+
+// placeLeases does what vCenter does, in an answer that has to do with an import: a lease is not
+// ready at once, and its disks go to the host itself, whose certificate is another.
+func (f *front) placeLeases(answer *httptest.ResponseRecorder, call *call) {
+	for _, set := range call.Objects {
+		for _, object := range set.Object {
+			if object.Type != "HttpNfcLease" {
+				continue
+			}
+			text := answer.Body.String()
+			if f.leases.young(object.Value, time.Duration(f.conf.TaskMillis)*time.Millisecond) {
+				text = strings.Replace(text, `HttpNfcLeaseState">ready<`, `HttpNfcLeaseState">initializing<`, 1)
+			}
+			if !simulator.Map.IsESX() {
+				text = leaseURL.ReplaceAllString(text, "<url>https://"+f.hostAddress+"/nfc/$1</url>"+
+					"<sslThumbprint>"+sha1Thumbprint(&f.certificates.host)+"</sslThumbprint>")
+			}
+			answer.Body = bytes.NewBufferString(text)
+		}
+	}
 }
 
 // newest is the virtual machine that a lease is for.

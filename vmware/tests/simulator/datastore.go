@@ -36,6 +36,10 @@ func (f *front) serveFolder(w http.ResponseWriter, r *http.Request) {
 
 // serveHost is the same of a host: a ticket says what may be done.
 func (f *front) serveHost(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, leasePrefix) {
+		f.serveLease(w, r, true)
+		return
+	}
 	noted := f.note(r.Method, r.RequestURI)
 	noted.Host = true
 	file, query, err := target(r)

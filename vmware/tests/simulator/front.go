@@ -123,7 +123,7 @@ func (f *front) serveVCenter(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.RequestURI, folderPrefix):
 		f.serveFolder(w, r)
 	case strings.HasPrefix(r.URL.Path, leasePrefix):
-		f.serveLease(w, r)
+		f.serveLease(w, r, false)
 	case strings.HasPrefix(r.URL.Path, "/rest/") || strings.HasPrefix(r.URL.Path, "/pbm"):
 		f.behind.ServeHTTP(w, r)
 	default:
