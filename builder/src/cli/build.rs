@@ -45,7 +45,7 @@ pub(super) struct BuildArgs {
     files: Vec<String>,
 
     /// Formats to write (default: kernel+initrd); several with commas: kernel+initrd,
-    /// tar-kernel-initrd, tar, docker; disks that boot on BIOS and UEFI: vmdk, vmdk-sparse,
+    /// kernel+squashfs, tar-kernel-initrd, tar, docker; disks that boot on BIOS and UEFI: vmdk, vmdk-sparse,
     /// vmdk-flat, ova, raw, qcow2, vhd, dynamic-vhd, aws, gcp, and LinuxKit's raw-bios, raw-efi,
     /// qcow2-bios, qcow2-efi; one program for UEFI (a unified kernel image): uki
     #[arg(short, long = "format", value_name = "FORMAT", value_delimiter = ',')]
@@ -371,6 +371,9 @@ fn build_and_write(
 }
 
 fn report(written: &Written, progress: &Progress) {
+    for warning in &written.warnings {
+        progress.warn(warning.clone());
+    }
     for (path, bytes) in &written.files {
         progress.emit(&Event::Output {
             path: path.display().to_string(),

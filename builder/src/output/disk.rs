@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use formats::boot::BootError;
 use formats::disk::{self, DiskError, DiskOptions, ESP_START_BYTES};
 use formats::gcp::write_gcp;
 use formats::medium::{BootVolume, MediumError};
@@ -106,6 +107,16 @@ impl DiskFormat {
             DiskFormat::Qcow2 | DiskFormat::Qcow2Bios => &[".qcow2"],
             DiskFormat::Qcow2Efi => &["-efi.qcow2"],
             DiskFormat::Vhd | DiskFormat::DynamicVhd => &[".vhd"],
+        }
+    }
+
+    /// The firmware that it must boot on; of most, one kind will do.
+    fn firmware(self, settings: &DiskSettings) -> Option<Firmware> {
+        match self {
+            DiskFormat::RawBios | DiskFormat::Qcow2Bios => Some(Firmware::Bios),
+            DiskFormat::RawEfi | DiskFormat::Qcow2Efi => Some(Firmware::Efi),
+            DiskFormat::Ova => Some(settings.machine.firmware),
+            _ => None,
         }
     }
 
@@ -215,6 +226,16 @@ pub enum MakeDiskError {
     /// The disk around it.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A format for a firmware that can't start the kernel.
+    #[error("the format {} is to boot on {firmware}, and can't: {why}", .format.name())]
+    Firmware {
+        /// The format.
+        format: DiskFormat,
+        /// The firmware.
+        firmware: &'static str,
+        /// Why not.
+        why: BootError,
+    },
     /// The file in its format.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -228,12 +249,23 @@ pub(super) struct BootDisk {
     content: Arc<Extents>,
     id: [u8; 16],
     ram_bytes: u64,
+    /// The firmware that can't start it, and why.
+    missing: Option<(Firmware, BootError)>,
 }
 
 impl BootDisk {
     /// Makes a disk around a volume that was laid out for [`ESP_START_BYTES`].
-    pub(super) fn new(volume: BootVolume, settings: &DiskSettings) -> Result<Self, MakeDiskError> {
+    /// `missing` says why one kind of firmware can't start it, if so.
+    pub(super) fn new(
+        volume: BootVolume,
+        missing: Option<BootError>,
+        settings: &DiskSettings,
+    ) -> Result<Self, MakeDiskError> {
         debug_assert_eq!(volume.start_bytes, ESP_START_BYTES);
+        let without = match volume.bios.is_some() {
+            true => Firmware::Efi,
+            false => Firmware::Bios,
+        };
         let options = DiskOptions {
             id: volume.id,
             bios: volume.bios,
@@ -244,7 +276,32 @@ impl BootDisk {
             content: disk::build(volume.content, &options)?.content.into(),
             id: volume.id,
             ram_bytes: volume.boot.ram_bytes,
+            missing: missing.map(|why| (without, why)),
         })
+    }
+
+    /// Checks that it boots where a format must; gives a warning if it does not boot everywhere.
+    pub(super) fn check(
+        &self,
+        format: DiskFormat,
+        settings: &DiskSettings,
+    ) -> Result<Option<String>, MakeDiskError> {
+        let Some((without, why)) = &self.missing else {
+            return Ok(None);
+        };
+        let (name, other) = match without {
+            Firmware::Bios => ("a BIOS", "UEFI"),
+            Firmware::Efi => ("UEFI", "a BIOS"),
+        };
+        match format.firmware(settings) {
+            Some(firmware) if firmware == *without => Err(MakeDiskError::Firmware {
+                format,
+                firmware: name,
+                why: why.clone(),
+            }),
+            Some(_) => Ok(None),
+            None => Ok(Some(format!("the disk boots on {other} only: {why}"))),
+        }
     }
 
     /// Writes the disk to a file, of a flat pair the raw disk; `name` is what an appliance is

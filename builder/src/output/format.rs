@@ -18,18 +18,19 @@ pub enum Format {
     TarKernelInitrd,
     /// The system as one program for UEFI: a unified kernel image.
     Uki,
+    /// `NAME-kernel`, `NAME-squashfs.img`, `NAME-cmdline`.
+    KernelSquashfs,
     /// A disk that boots on BIOS and UEFI.
     Disk(DiskFormat),
 }
 
 /// Formats that LinuxKit knows and this version does not write, and what serves instead.
-const NOT_YET: [(&str, &str); 7] = [
+const NOT_YET: [(&str, &str); 6] = [
     ("iso-bios", "a disk format"),
     ("iso-efi", "a disk format"),
     ("iso-efi-initrd", "a disk format"),
     ("kernel+iso", "kernel+initrd"),
-    ("kernel+squashfs", "kernel+initrd"),
-    ("kernel+erofs", "kernel+initrd"),
+    ("kernel+erofs", "kernel+squashfs"),
     (
         "rpi3",
         "kernel+initrd with --arch arm64, and the Raspberry Pi's own firmware",
@@ -61,6 +62,7 @@ impl Format {
             Format::Docker,
             Format::TarKernelInitrd,
             Format::Uki,
+            Format::KernelSquashfs,
         ];
         let disks = DiskFormat::ALL.into_iter().map(Format::Disk);
         others.into_iter().chain(disks)
@@ -74,7 +76,7 @@ impl Format {
     /// Whether it is one stream that can go to standard output.
     pub fn streams(self) -> bool {
         match self {
-            Format::KernelInitrd => false,
+            Format::KernelInitrd | Format::KernelSquashfs => false,
             Format::Tar | Format::Docker | Format::TarKernelInitrd | Format::Uki => true,
             Format::Disk(disk) => disk.streams(),
         }
@@ -82,13 +84,14 @@ impl Format {
 
     /// Whether an initrd is part of it.
     pub fn has_initrd(self) -> bool {
-        !matches!(self, Format::Tar | Format::Docker)
+        !matches!(self, Format::Tar | Format::Docker | Format::KernelSquashfs)
     }
 
     /// What follows the build's name in the names of its files.
     pub fn endings(self) -> &'static [&'static str] {
         match self {
             Format::KernelInitrd => &["-kernel", "-initrd.img", "-cmdline"],
+            Format::KernelSquashfs => &["-kernel", "-squashfs.img", "-cmdline"],
             Format::Tar => &[".tar"],
             Format::Docker => &[".docker"],
             Format::TarKernelInitrd => &["-initrd.tar"],
@@ -97,12 +100,15 @@ impl Format {
         }
     }
 
-    /// Two of `formats` that would give a file the same name, and what that ends in.
+    /// Two of `formats` that would give a file the same name, and what that ends in. Kernel and
+    /// command line are the same in all.
     pub fn clash(formats: &[Format]) -> Option<(Format, Format, &'static str)> {
         let mut pairs = (1..formats.len()).flat_map(|i| (0..i).map(move |j| (j, i)));
         pairs.find_map(|(one, other)| {
             let (one, other) = (formats[one], formats[other]);
-            let shared = one.endings().iter().find(|e| other.endings().contains(e))?;
+            let differs = |ending: &&&str| !matches!(**ending, "-kernel" | "-cmdline");
+            let mut shared = one.endings().iter().filter(differs);
+            let shared = shared.find(|ending| other.endings().contains(ending))?;
             Some((one, other, *shared))
         })
     }
@@ -115,6 +121,7 @@ impl Format {
             Format::Docker => "docker",
             Format::TarKernelInitrd => "tar-kernel-initrd",
             Format::Uki => "uki",
+            Format::KernelSquashfs => "kernel+squashfs",
             Format::Disk(disk) => disk.name(),
         }
     }
@@ -158,6 +165,7 @@ mod tests {
         for (name, ending) in [
             ("kernel+initrd", "-kernel"),
             ("tar-kernel-initrd", "-initrd.tar"),
+            ("kernel+squashfs", "-kernel"),
             ("raw-bios", "-bios.img"),
             ("raw-efi", "-efi.img"),
             ("aws", ".raw"),
@@ -184,6 +192,7 @@ mod tests {
             Format::clash(&formats).map(|(one, other, ending)| (one.name(), other.name(), ending))
         };
         assert_eq!(clash(&[]), None);
+        assert_eq!(clash(&["kernel+initrd", "kernel+squashfs"]), None);
         assert_eq!(clash(&["vmdk", "ova", "vmdk-sparse", "qcow2", "vhd"]), None);
         let two = clash(&["tar", "vhd", "raw", "dynamic-vhd"]);
         assert_eq!(two, Some(("vhd", "dynamic-vhd", ".vhd")));

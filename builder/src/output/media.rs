@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use formats::boot::BootError;
 use formats::compress::Compression;
 use formats::disk::ESP_START_BYTES;
 use formats::medium::{BootFile, BootFiles, BootVolume, Loaders, boot_volume};
@@ -41,19 +42,17 @@ impl<'a> Media<'a> {
         self.initrd.as_ref().map(|(_, summary)| *summary)
     }
 
-    /// The volume of a disk, with all that a loader loads. `kernel` is the image's.
+    /// The volume of a disk, with all that a loader loads, and why it does not boot on one kind of
+    /// firmware, if so. `kernel` is the image's.
     pub(super) fn boot_volume(
         &mut self,
         kernel: &Kernel,
         label: &str,
-    ) -> Result<BootVolume, OutputError> {
-        let loaders = Loaders::default();
-        if loaders.bios.is_none() && loaders.efi.is_none() {
-            return Err(OutputError::NoLoader);
-        }
+    ) -> Result<(BootVolume, Option<BootError>), OutputError> {
         let files = self.boot_files(kernel)?;
+        let (loaders, missing) = Loaders::for_files(&files).map_err(MakeDiskError::from)?;
         let volume = boot_volume(&files, &loaders, label, ESP_START_BYTES);
-        Ok(volume.map_err(MakeDiskError::from)?)
+        Ok((volume.map_err(MakeDiskError::from)?, missing))
     }
 
     /// All that a loader loads. `kernel` is the image's.

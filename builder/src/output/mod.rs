@@ -9,6 +9,7 @@ mod format;
 pub mod initrd;
 pub mod kernel;
 mod media;
+pub mod squashfs;
 pub mod tree_tar;
 mod uki;
 mod write;

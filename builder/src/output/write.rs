@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use formats::compress::Compression;
 use formats::payload::PayloadReader;
+use formats::squashfs::SquashfsError;
 use formats::tarball::{Entry, Kind, TarWriter};
 
 use super::disk::{BootDisk, DiskFormat, DiskSettings, MakeDiskError};
@@ -12,6 +13,7 @@ use super::format::Format;
 use super::initrd::{InitrdError, InitrdSummary};
 use super::kernel::KernelError;
 use super::media::{Media, reader};
+use super::squashfs::{TreeSquashfsError, write_squashfs};
 use super::tree_tar::{TreeTarError, write_tree_tar};
 use super::uki::{MakeUkiError, make_uki};
 use crate::assemble::{Image, Kernel};
@@ -53,6 +55,8 @@ pub struct Written {
     pub files: Vec<(PathBuf, u64)>,
     /// What is known of the initrd, where one was written.
     pub initrd: Option<InitrdSummary>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
 }
 
 /// Why nothing was written.
@@ -81,9 +85,9 @@ pub enum OutputError {
         "the format {0} needs a kernel, and the YAML has no kernel section; use -f tar for a system without one"
     )]
     NoKernel(Format),
-    /// Loaders are not part of this version.
-    #[error("there is no boot loader in this version: use -f kernel+initrd")]
-    NoLoader,
+    /// A squashfs.
+    #[error(transparent)]
+    Squashfs(#[from] TreeSquashfsError),
     /// A disk.
     #[error("can't make the disk: {0}")]
     Disk(#[from] MakeDiskError),
@@ -99,12 +103,17 @@ impl OutputError {
             OutputError::Pack(error)
             | OutputError::Initrd(InitrdError::Pack(error))
             | OutputError::Tar(TreeTarError::Pack(error))
+            | OutputError::Squashfs(TreeSquashfsError::Pack(error))
             | OutputError::Kernel(KernelError::Pack(error))
             | OutputError::Uki(MakeUkiError::Pack(error)) => error,
             // A body that is read as a stream has its error inside an I/O error.
             OutputError::Io(error) | OutputError::Initrd(InitrdError::Io(error)) => inside(error)?,
             OutputError::Tar(TreeTarError::Io(error)) => inside(error)?,
             OutputError::Tar(TreeTarError::Tar(formats::tarball::TarError::Body {
+                source,
+                ..
+            }))
+            | OutputError::Squashfs(TreeSquashfsError::Squashfs(SquashfsError::Body {
                 source,
                 ..
             })) => inside(source)?,
@@ -138,11 +147,15 @@ pub fn write(
         settings,
         disk: None,
         pending: Vec::new(),
+        warnings: Vec::new(),
     };
     for &format in formats {
         match (format, outputs) {
             (Format::KernelInitrd, Outputs::Named { dir, name }) => {
                 job.kernel_initrd(dir, name)?;
+            }
+            (Format::KernelSquashfs, Outputs::Named { dir, name }) => {
+                job.kernel_squashfs(dir, name)?;
             }
             (Format::Disk(DiskFormat::VmdkFlat), Outputs::Named { dir, name }) => {
                 job.flat_disk(dir, name)?;
@@ -167,6 +180,7 @@ pub fn write(
             .map(|f| (f.path().to_owned(), f.bytes()))
             .collect(),
         initrd: job.media.summary(),
+        warnings: job.warnings,
     };
     commit(job.pending)?;
     Ok(written)
@@ -204,6 +218,7 @@ struct Job<'a> {
     settings: &'a Settings,
     disk: Option<BootDisk>,
     pending: Vec<PendingFile>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Job<'a> {
@@ -214,24 +229,56 @@ impl<'a> Job<'a> {
     }
 
     fn kernel_initrd(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
-        let create = |suffix: &str| PendingFile::create(&dir.join(format!("{name}-{suffix}")));
-        let image = self.image;
-        // A system without a kernel is one to be started by somebody else's.
-        if let Some(kernel) = &image.kernel {
-            let mut file = create("kernel")?;
-            io::copy(&mut image.open(&kernel.body)?, &mut file).map_err(|e| at(&file, e))?;
-            self.pending.push(file);
-        }
-        let mut file = create("initrd.img")?;
+        self.kernel_file(dir, name)?;
+        let mut file = PendingFile::create(&dir.join(format!("{name}-initrd.img")))?;
         self.media.initrd_to(&mut file)?;
         self.pending.push(file);
-        if let Some(kernel) = &image.kernel {
-            let mut file = create("cmdline")?;
-            file.write_all(kernel.cmdline.as_bytes())
-                .map_err(|e| at(&file, e))?;
-            self.pending.push(file);
+        self.cmdline_file(dir, name)
+    }
+
+    fn kernel_squashfs(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
+        self.kernel_file(dir, name)?;
+        let mut file = PendingFile::create(&dir.join(format!("{name}-squashfs.img")))?;
+        let lost = write_squashfs(&mut file, self.image)?;
+        self.pending.push(file);
+        if lost > 0 {
+            self.warnings.push(format!(
+                "{lost} files lose extended attributes in a squashfs, which has those of user, \
+                 trusted and security only"
+            ));
         }
+        self.cmdline_file(dir, name)
+    }
+
+    /// The kernel, where there is one: a system without is one to be started by somebody else's.
+    fn kernel_file(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
+        let path = dir.join(format!("{name}-kernel"));
+        let kernel = self.image.kernel.as_ref();
+        let Some(kernel) = kernel.filter(|_| !self.writes(&path)) else {
+            return Ok(());
+        };
+        let mut file = PendingFile::create(&path)?;
+        io::copy(&mut self.image.open(&kernel.body)?, &mut file).map_err(|e| at(&file, e))?;
+        self.pending.push(file);
         Ok(())
+    }
+
+    fn cmdline_file(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
+        let path = dir.join(format!("{name}-cmdline"));
+        let kernel = self.image.kernel.as_ref();
+        let Some(kernel) = kernel.filter(|_| !self.writes(&path)) else {
+            return Ok(());
+        };
+        let mut file = PendingFile::create(&path)?;
+        file.write_all(kernel.cmdline.as_bytes())
+            .map_err(|e| at(&file, e))?;
+        self.pending.push(file);
+        Ok(())
+    }
+
+    /// Whether another format brought this file already.
+    fn writes(&self, path: &Path) -> bool {
+        self.pending.iter().any(|file| file.path() == path)
     }
 
     /// Writes a format that is one file.
@@ -240,7 +287,7 @@ impl<'a> Job<'a> {
         match format {
             Format::Disk(disk) => {
                 let (name, disks) = (self.name.clone(), &self.settings.disks);
-                let content = self.disk(format)?;
+                let content = self.disk(disk)?;
                 content.write(disk, &name, disks, &mut file)?;
             }
             _ => self.stream(format, &mut file)?,
@@ -253,7 +300,7 @@ impl<'a> Job<'a> {
     fn flat_disk(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
         let format = DiskFormat::VmdkFlat;
         let disks = &self.settings.disks;
-        let content = self.disk(Format::Disk(format))?;
+        let content = self.disk(format)?;
         let create = |ending: &str| PendingFile::create(&dir.join(format!("{name}{ending}")));
         let [description, raw] = [".vmdk", "-flat.vmdk"].map(create);
         let (mut description, mut raw) = (description?, raw?);
@@ -265,15 +312,18 @@ impl<'a> Job<'a> {
     }
 
     /// The disk, which is made once for all formats.
-    fn disk(&mut self, format: Format) -> Result<&BootDisk, OutputError> {
+    fn disk(&mut self, format: DiskFormat) -> Result<&BootDisk, OutputError> {
         let disk = match self.disk.take() {
             Some(disk) => disk,
             None => {
-                let kernel = self.kernel(format)?;
-                let volume = self.media.boot_volume(kernel, &self.name)?;
-                BootDisk::new(volume, &self.settings.disks)?
+                let kernel = self.kernel(Format::Disk(format))?;
+                let (volume, missing) = self.media.boot_volume(kernel, &self.name)?;
+                BootDisk::new(volume, missing, &self.settings.disks)?
             }
         };
+        let warning = disk.check(format, &self.settings.disks)?;
+        let warning = warning.filter(|warning| !self.warnings.contains(warning));
+        self.warnings.extend(warning);
         Ok(self.disk.insert(disk))
     }
 
@@ -282,7 +332,7 @@ impl<'a> Job<'a> {
         match format {
             Format::Disk(disk) => {
                 let (name, disks) = (self.name.clone(), &self.settings.disks);
-                self.disk(format)?.stream(disk, &name, disks, out)?;
+                self.disk(disk)?.stream(disk, &name, disks, out)?;
             }
             Format::Uki => {
                 let kernel = self.kernel(format)?;
@@ -293,7 +343,7 @@ impl<'a> Job<'a> {
             }
             Format::Tar => drop(write_tree_tar(out, self.image, false)?),
             Format::Docker => drop(write_tree_tar(out, self.image, true)?),
-            Format::TarKernelInitrd | Format::KernelInitrd => {
+            Format::TarKernelInitrd | Format::KernelInitrd | Format::KernelSquashfs => {
                 self.tar_kernel_initrd(self.kernel(format)?, out)?;
             }
         }

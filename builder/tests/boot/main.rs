@@ -4,6 +4,7 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod disks;
 mod efi;
 mod memory;
 mod run;
