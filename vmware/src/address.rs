@@ -164,7 +164,6 @@ pub(crate) struct Url {
 }
 
 impl Url {
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the import"))]
     /// `None` if it is no https URL of the plain kind.
     pub(crate) fn parse(text: &str) -> Option<Url> {
         let (scheme, rest) = text.split_once("://")?;

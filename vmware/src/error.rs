@@ -67,7 +67,7 @@ impl Error {
     }
 
     /// An error that a source of bytes (a caller's [`Source`](crate::Source) or
-    /// [`DiskFiles`](crate::import::DiskFiles)) returns.
+    /// [`Package`](crate::import::Package)) returns.
     pub fn source(what: &str, error: std::io::Error) -> Self {
         let mut own = Error::new(Kind::Source, format!("can't read {what}: {error}"));
         own.source = Some(Box::new(error));

@@ -29,12 +29,15 @@
 //! | `tls`, `http` | whom to trust; one exchange over TLS, whose answer may come early |
 //! | `soap` | calls written, answers parsed within bounds, faults as errors |
 //! | `inventory` | objects by name or path |
-//! | `datastore` | files: push, read, remove, who uses them |
+//! | [`datastore`] | files: push, read, remove, who uses them |
+//! | [`import`] | appliances and disks through the import lease |
+//! | [`vm`] | machines: create, clone, power, address, remove |
 
 mod address;
 pub mod datastore;
 mod error;
 pub mod http;
+pub mod import;
 mod inventory;
 mod percent;
 mod secret;
@@ -42,11 +45,12 @@ mod session;
 pub mod soap;
 mod task;
 mod tls;
+pub mod vm;
 
 pub use address::{Address, ParsedAddress};
 pub use datastore::{DatastorePath, Observer, Outcome, PushOptions, Silent, Source};
 pub use error::{Error, Kind, Result};
-pub use inventory::{Datacenter, Datastore};
+pub use inventory::{Datacenter, Datastore, Network, Placement, Wish};
 pub use secret::Secret;
 pub use session::{About, Credentials, Options, Session};
 pub use tls::{Thumbprint, Trust};

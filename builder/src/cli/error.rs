@@ -116,6 +116,36 @@ pub enum CliError {
         /// How many files.
         damaged: usize,
     },
+    /// Names of VMs that are there already.
+    #[error("{folder} has {names} already; give other names, or remove them (lkbuild rm vcenter)")]
+    Taken {
+        /// Path of the folder.
+        folder: String,
+        /// The names.
+        names: String,
+    },
+    /// A file on a datastore that is not there.
+    #[error("{path} is not there; {advice}")]
+    NotThere {
+        /// Its path.
+        path: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A disk that a VM has.
+    #[error("{path} is a disk of {users}; a disk serves one VM at a time")]
+    DiskInUse {
+        /// Its path.
+        path: String,
+        /// Names of VMs.
+        users: String,
+    },
+    /// A VM that was not made here.
+    #[error("{path} was not made by lkbuild; to remove it all the same, use --force")]
+    NotOurs {
+        /// Its path.
+        path: String,
+    },
     /// A file of this machine.
     #[error("{}: {source}", .path.display())]
     File {
@@ -154,6 +184,10 @@ impl CliError {
             },
             CliError::Output(_) => Failure::Output,
             CliError::Vsphere(error) => vsphere(error.kind()),
+            CliError::NotThere { .. } => Failure::Name,
+            CliError::Taken { .. } | CliError::DiskInUse { .. } | CliError::NotOurs { .. } => {
+                Failure::InUse
+            }
             CliError::Store(_) | CliError::File { .. } | CliError::Setup(_) => Failure::Other,
         }
     }

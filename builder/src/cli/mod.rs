@@ -6,10 +6,12 @@ mod credentials;
 mod disk;
 mod error;
 mod images;
+mod import;
 mod input;
 mod limits;
 mod manual;
 mod push;
+mod rm;
 mod run;
 mod source;
 mod vcenter;
@@ -68,6 +70,12 @@ enum Command {
     /// Fill the cache, carry parts of it elsewhere, look after it
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    /// Make a machine of an appliance or a disk
+    #[command(subcommand)]
+    Import(import::ImportCommand),
+    /// Remove what was made
+    #[command(subcommand)]
+    Rm(rm::RmCommand),
     /// Print the version
     Version,
     /// Print completions for a shell
@@ -107,6 +115,8 @@ pub fn run_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Push(command) => push::run(command, &progress),
         Command::Run(command) => run::run(command, &progress),
         Command::Cache(command) => cache::run(command, &progress),
+        Command::Import(command) => import::run(command, &progress),
+        Command::Rm(command) => rm::run(command, &progress),
         Command::Version => manual::version(),
         Command::Completions { shell } => manual::completions(shell, &mut Cli::command()),
         Command::Man { dir } => manual::man(&dir, Cli::command()),

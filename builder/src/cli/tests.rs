@@ -83,6 +83,80 @@ fn what_scripts_pass_to_linuxkit_build_is_taken() {
 }
 
 #[test]
+fn what_scripts_pass_to_linuxkit_push_and_run_vcenter_is_taken() {
+    for args in [
+        &[
+            "push",
+            "vcenter",
+            "--url",
+            "https://vc/sdk",
+            "--datacenter",
+            "dc",
+            "--datastore",
+            "ds",
+            "--hostname",
+            "esx",
+            "--folder",
+            "f",
+            "x.iso",
+        ][..],
+        &[
+            "run",
+            "vcenter",
+            "--url",
+            "https://vc/sdk",
+            "--datacenter",
+            "dc",
+            "--datastore",
+            "ds",
+            "--network",
+            "VM Network",
+            "--hostname",
+            "esx",
+            "--vmfolder",
+            "f",
+            "--cpus",
+            "2",
+            "--mem",
+            "2048",
+            "--persistentSize",
+            "4096",
+            "--powerOn",
+            "--waitForIP",
+            "f/x.iso",
+        ],
+        &["rm", "vcenter", "--count", "3", "web"],
+        &["import", "vcenter", "--as-template", "x.ova"],
+    ] {
+        parse(args).unwrap_or_else(|e| panic!("{args:?}: {e}"));
+    }
+    for args in [
+        &["run", "vcenter"][..],
+        &["run", "vcenter", "--template", "t"],
+        &["run", "vcenter", "--template", "t", "--name", "n", "x.iso"],
+        &[
+            "run",
+            "vcenter",
+            "--disk",
+            "[ds] x.vmdk",
+            "--count",
+            "2",
+            "x.iso",
+        ],
+        &[
+            "push",
+            "vcenter",
+            "--password-stdin",
+            "--password-file",
+            "f",
+            "x.iso",
+        ],
+    ] {
+        assert!(parse(args).is_err(), "{args:?}");
+    }
+}
+
+#[test]
 fn formats_that_are_not_there_yet_say_what_is() {
     for format in ["kernel+erofs", "rpi3"] {
         let error = parse(&["build", "-f", format, "x"])

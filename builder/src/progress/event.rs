@@ -114,6 +114,20 @@ pub enum Event {
         /// Their bytes.
         bytes: u64,
     },
+    /// A virtual machine was made or removed.
+    Machine {
+        /// Its name.
+        name: String,
+        /// Its inventory path.
+        path: String,
+        /// `made`, `imported`, `imported as a template` or `removed`.
+        done: &'static str,
+        /// Its disks; after a removal, those that were kept.
+        disks: Vec<String>,
+        /// Its address, where it was waited for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ip: Option<String>,
+    },
     /// The end of a build.
     Summary {
         /// What was done.
@@ -162,6 +176,10 @@ impl Event {
                     format!("{path} is there already, the same bytes ({})", size(*bytes))
                 }
                 outcome => format!("{outcome} {path} ({})", size(*bytes)),
+            }),
+            Event::Machine { path, done, ip, .. } => Some(match ip {
+                Some(ip) => format!("{done} {path}, {ip}"),
+                None => format!("{done} {path}"),
             }),
             Event::Progress { .. } => None,
             Event::Damage {

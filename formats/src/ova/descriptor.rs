@@ -158,6 +158,28 @@ pub(super) struct SystemDisk<'a> {
     pub(super) capacity_bytes: u64,
 }
 
+/// The description of a machine whose disk is a file of its own: what an importer needs that is
+/// given a disk alone. `capacity_bytes` is the disk's length for the guest.
+///
+/// # Errors
+/// If a text of the machine can't be in a description.
+pub fn describe(
+    machine: &Machine,
+    file_name: &str,
+    file_bytes: u64,
+    capacity_bytes: u64,
+) -> Result<String, NameError> {
+    machine.check()?;
+    Ok(text(
+        machine,
+        &SystemDisk {
+            file_name,
+            file_bytes,
+            capacity_bytes,
+        },
+    ))
+}
+
 /// The description. Properties of a device stand in the order of the alphabet, as the schema
 /// wants them.
 pub(super) fn text(machine: &Machine, disk: &SystemDisk<'_>) -> String {

@@ -19,7 +19,7 @@ mod read;
 mod write;
 
 pub use archive::{OvaFile, OvaReader};
-pub use descriptor::{Controller, Firmware, Machine, NameError};
+pub use descriptor::{Controller, Firmware, Machine, NameError, describe};
 pub use read::{
     Descriptor, Device, DiskEntry, FileEntry, ReadError, ReadErrorKind, read_descriptor,
     read_manifest,

@@ -56,6 +56,17 @@ impl Session {
         }))
     }
 
+    /// The length of a file; `None` if it is not there.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn file_len(&self, datastore: &Datastore, path: &DatastorePath) -> Result<Option<u64>> {
+        Ok(match self.find_file(datastore, path)? {
+            Found::File(file) if !file.is_folder => Some(file.size_bytes),
+            _ => None,
+        })
+    }
+
     /// Makes the folder of a file, and those it is in.
     pub(crate) fn make_folder(&self, datastore: &Datastore, path: &DatastorePath) -> Result<()> {
         let Some(folder) = path.folder() else {

@@ -146,8 +146,26 @@ impl Session {
         Ok(same && done == source.len_bytes())
     }
 
-    /// The content of a file as a stream of its own is not needed by `push`; tests and callers
-    /// that keep a copy use it.
+    /// The first bytes of a file, at most so many.
+    ///
+    /// # Errors
+    /// As [`read_file`](Self::read_file).
+    pub fn read_start(
+        &self,
+        datastore: &Datastore,
+        path: &DatastorePath,
+        most_bytes: usize,
+    ) -> Result<Vec<u8>> {
+        let mut start = Vec::new();
+        self.get(datastore, path, &mut |piece| {
+            let room = most_bytes - start.len();
+            start.extend_from_slice(&piece[..piece.len().min(room)]);
+            Ok(start.len() < most_bytes)
+        })?;
+        Ok(start)
+    }
+
+    /// Reads a file and writes it to `to`; how long it was.
     ///
     /// # Errors
     /// [`Kind::NotFound`] if it is not there, or what the network does.

@@ -30,8 +30,7 @@ pub(crate) fn choose<'a>(wanted: Wanted<'_>, all: &'a [Named]) -> Result<&'a Nam
             several => Err(Error::new(
                 Kind::Ambiguous,
                 format!(
-                    "there are {} {what}s{place}; name one: {}",
-                    several.len(),
+                    "which {what}{place} is meant? name one of {}",
                     list(several.iter())
                 ),
             )),
@@ -55,8 +54,7 @@ pub(crate) fn choose<'a>(wanted: Wanted<'_>, all: &'a [Named]) -> Result<&'a Nam
         several => Err(Error::new(
             Kind::Ambiguous,
             format!(
-                "{name:?} means {} {what}s{place}; give the path: {}",
-                several.len(),
+                "{name:?} is the name of more than one {what}{place}; give the path of one: {}",
                 list(several.iter().copied())
             ),
         )),

@@ -29,7 +29,13 @@ impl Named {
 }
 
 /// What is in a path beside the objects asked for.
-const BETWEEN: &[&str] = &["Folder", "Datacenter", "ComputeResource", "ResourcePool"];
+const BETWEEN: &[&str] = &[
+    "Folder",
+    "Datacenter",
+    "ComputeResource",
+    "ClusterComputeResource",
+    "ResourcePool",
+];
 
 /// Every object of the given types below `container`, which has the path `prefix`, sorted by path.
 pub(crate) fn named(

@@ -5,8 +5,12 @@ mod choose;
 mod collect;
 mod datacenter;
 mod list;
+mod network;
+mod placement;
 
 pub use datacenter::{Datacenter, Datastore};
+pub use network::Network;
+pub use placement::{Placement, Wish};
 
 pub(crate) use choose::{Wanted, choose};
 pub(crate) use collect::{Object, for_each_in, properties};

@@ -35,7 +35,6 @@ pub(crate) struct Services {
     pub(crate) view_manager: MoRef,
     pub(crate) session_manager: MoRef,
     pub(crate) file_manager: Option<MoRef>,
-    #[expect(dead_code, reason = "for the import")]
     pub(crate) ovf_manager: Option<MoRef>,
     pub(crate) namespace_manager: Option<MoRef>,
 }

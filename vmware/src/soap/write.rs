@@ -6,7 +6,6 @@ use super::node::{MoRef, Node};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Xml(String);
 
-#[allow(dead_code, reason = "some for the import")]
 impl Xml {
     pub(crate) fn new() -> Self {
         Xml::default()

@@ -67,13 +67,21 @@ pub(in super::super) struct ConnectArgs {
     keep_alive: f64,
 }
 
-/// Where in the inventory.
+/// Which datacenter.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Place")]
-pub(in super::super) struct PlaceArgs {
+pub(in super::super) struct DatacenterArgs {
     /// Datacenter, by name or inventory path (default: the only one) [env: VCDATACENTER, GOVC_DATACENTER]
     #[arg(long, value_name = "NAME")]
     datacenter: Option<String>,
+}
+
+/// Which datacenter and datastore.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Place")]
+pub(in super::super) struct PlaceArgs {
+    #[command(flatten)]
+    datacenter: DatacenterArgs,
 
     /// Datastore, by name or inventory path (default: the only one) [env: VCDATASTORE, GOVC_DATASTORE]
     #[arg(long, value_name = "NAME")]
@@ -186,12 +194,19 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     })
 }
 
-impl PlaceArgs {
+impl DatacenterArgs {
     /// The datacenter that is meant.
-    pub(in super::super) fn datacenter(&self, session: &Session) -> Result<Datacenter, CliError> {
+    pub(in super::super) fn find(&self, session: &Session) -> Result<Datacenter, CliError> {
         let variables = ["VCDATACENTER", "GOVC_DATACENTER"];
         let name = setting(self.datacenter.as_deref(), &variables, &environment);
         Ok(session.datacenter(name.as_deref())?)
+    }
+}
+
+impl PlaceArgs {
+    /// The datacenter that is meant.
+    pub(in super::super) fn datacenter(&self, session: &Session) -> Result<Datacenter, CliError> {
+        self.datacenter.find(session)
     }
 
     /// The datastore that is meant.
