@@ -46,8 +46,9 @@ endif
 demo: tools build ## build a Docker host from Debian's packages and boot it in QEMU
 	testdata/guest/demo
 
-bench: tools build ## measure a cold build of the demo's Docker host
+bench: tools build ## measure a cold build of the Docker host, and a push
 	testdata/bench
+	testdata/bench-push
 
 soak: tools ## the tests that take long: more random layers, more boots, fuzzing
 	LKBUILD_RANDOM_SEQUENCES=20000 $(CARGO) test --locked --package lkbuild --test layers

@@ -33,6 +33,8 @@ pub struct VCenterOptions {
     pub machines: usize,
     /// One more datastore in the first datacenter, of this name.
     pub datastore: Option<String>,
+    /// That one is vSAN: it takes no files at its top, and folders there by another call alone.
+    pub vsan: bool,
     /// Sessions end when they were idle for so long. Uploads do not count as use.
     pub idle: Option<Duration>,
     /// Tasks are seen running for so long.
@@ -49,6 +51,7 @@ impl Default for VCenterOptions {
             hosts: 3,
             machines: 0,
             datastore: None,
+            vsan: false,
             idle: None,
             task: Duration::from_millis(20),
         }
@@ -317,6 +320,7 @@ impl VCenter {
             "hosts": options.hosts,
             "machines": options.machines,
             "datastore": options.datastore.as_deref().unwrap_or_default(),
+            "vsan": options.vsan,
             "idle_millis": millis(options.idle.unwrap_or_default()),
             "task_millis": millis(options.task),
         });
@@ -422,10 +426,10 @@ impl VCenter {
         serde_json::from_value(all).unwrap()
     }
 
-    /// Lets a virtual machine report an IP address, as its guest tools would.
-    pub fn set_address(&self, machine: &str, ip: &str) {
-        let answer = self.command(&json!({"cmd": "address", "vm": machine, "ip": ip}));
-        assert_eq!(answer, "ok");
+    /// Lets a virtual machine report an IP address, as its guest tools would; `false` if it is
+    /// not there.
+    pub fn set_address(&self, machine: &str, ip: &str) -> bool {
+        self.command(&json!({"cmd": "address", "vm": machine, "ip": ip})) == "ok"
     }
 
     /// Puts a file of a datastore, `[datastore] dir/file`, into the CD drive of a virtual machine.

@@ -1,6 +1,7 @@
 //! What goes wrong: passing troubles are got over, lasting ones are told by kind; and whatever
 //! happens, the whole right file is there, or what was there before.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use testdata::Fault;
@@ -200,4 +201,31 @@ fn a_run_that_was_killed_does_not_hinder_the_next() {
     assert_eq!(lab.must_push(&["host.iso"]), ["pushed"]);
     let whole = [("host/host.iso".to_owned(), content(2, LEN / 2))];
     assert_eq!(lab.files(), whole.into());
+}
+
+#[test]
+fn two_runs_at_the_same_time_do_not_mix_their_files() {
+    let Some(lab) = Lab::new() else {
+        return;
+    };
+    let names = ["first", "second"];
+    for (seed, name) in (1..).zip(names) {
+        std::fs::create_dir(lab.path(name)).unwrap();
+        lab.file(&format!("{name}/host.iso"), seed, LEN);
+    }
+    lab.fault(Fault::slow(3 << 20).times(2));
+    let children = names.map(|name| {
+        let mut command = lab.command();
+        command.args(["push", "vcenter", "--folder", "x", "--retry-pause", "0.2"]);
+        command.arg(format!("{name}/host.iso"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    });
+    let ran = children.map(|child| Ran::of(&child.wait_with_output().unwrap()));
+    assert!(ran.iter().any(|ran| ran.code == exit::DONE), "{ran:?}");
+    let files = lab.files();
+    let paths: Vec<_> = files.keys().collect();
+    assert_eq!(paths, ["x/host.iso"], "{ran:?}");
+    let whole = [1, 2].map(|seed| content(seed, LEN));
+    assert!(whole.contains(&files["x/host.iso"]), "{ran:?}");
 }

@@ -129,6 +129,39 @@ fn an_esxi_host_takes_files_without_a_datacenter() {
 }
 
 #[test]
+fn a_vsan_datastore_takes_files_in_folders_alone() {
+    let options = VCenterOptions {
+        datastore: Some("vsanDatastore".into()),
+        vsan: true,
+        ..VCenterOptions::default()
+    };
+    let Some(lab) = Lab::with(&options) else {
+        return;
+    };
+    lab.file("host.iso", 1, 5000);
+    let push = |folder: &str| {
+        lab.push(&[
+            "--datastore",
+            "vsanDatastore",
+            "--folder",
+            folder,
+            "host.iso",
+        ])
+    };
+    push("/").assert(exit::USAGE, &["vsan", "folder"]);
+    assert_eq!(lab.puts(), 0);
+    for folder in ["host", "host", "host/v2", "other/a/b"] {
+        push(folder).assert(exit::DONE, &[]);
+    }
+    let there = lab.vcenter.files("DC0", "vsanDatastore");
+    let there: Vec<_> = there.into_iter().map(|(path, _)| path).collect();
+    assert_eq!(
+        there,
+        ["host/host.iso", "host/v2/host.iso", "other/a/b/host.iso"]
+    );
+}
+
+#[test]
 fn a_host_takes_the_file_with_a_ticket() {
     let Some(lab) = Lab::with(&VCenterOptions::two_datacenters()) else {
         return;

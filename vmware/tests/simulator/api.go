@@ -34,10 +34,12 @@ type call struct {
 	Objects []struct {
 		Object []reference `xml:"objectSet>obj"`
 	} `xml:"specSet"`
-	SourceName      string `xml:"sourceName"`
-	DestinationName string `xml:"destinationName"`
-	Name            string `xml:"name"`
-	PortgroupKey    string `xml:"portgroupKey"`
+	SourceName      string    `xml:"sourceName"`
+	DestinationName string    `xml:"destinationName"`
+	Name            string    `xml:"name"`
+	PortgroupKey    string    `xml:"portgroupKey"`
+	Datastore       reference `xml:"datastore"`
+	DisplayName     string    `xml:"displayName"`
 }
 
 type reference struct {
@@ -152,8 +154,16 @@ func (f *front) answer(call *call, r *http.Request, body []byte) *httptest.Respo
 			`<returnval type="DistributedVirtualPortgroup">`+html.EscapeString(call.PortgroupKey)+
 			`</returnval></DVSManagerLookupDvPortGroupResponse>`)
 		return answer
+	case "CreateDirectory":
+		createNamespace(answer, call)
+		return answer
+	case "MakeDirectory":
+		if isNamespace(call.Name) {
+			writeFault(answer, "CannotCreateFile", "Cannot complete file creation operation.", "")
+			return answer
+		}
 	case "MoveDatastoreFile_Task", "DeleteDatastoreFile_Task":
-		if vm := f.lockedName(call); vm != "" {
+		if f.anyLocked(call) {
 			writeFault(answer, "FileLocked", "Unable to access file since it is locked", "")
 			return answer
 		}
@@ -294,23 +304,53 @@ func (f *front) acquireTicket(w http.ResponseWriter, call *call) {
 		`</sslThumbprint></returnval></AcquireGenericServiceTicketResponse>`)
 }
 
-// lockedName is the machine that locks a file that is to be moved, moved over or deleted.
-func (f *front) lockedName(call *call) string {
+// anyLocked says whether a file that is to be moved, moved over or deleted can't be.
+func (f *front) anyLocked(call *call) bool {
 	for _, name := range []string{call.SourceName, call.DestinationName, call.Name} {
 		var file object.DatastorePath
 		if !file.FromString(name) {
 			continue
 		}
 		for _, datastore := range datastores() {
-			if datastore.Name != file.Datastore {
-				continue
-			}
-			if vm := f.locked(datastore, file.Path); vm != "" {
-				return vm
+			if datastore.Name == file.Datastore && f.locked(datastore, file.Path) {
+				return true
 			}
 		}
 	}
-	return ""
+	return false
+}
+
+// createNamespace makes a folder at the top of a vSAN datastore.
+func createNamespace(w http.ResponseWriter, call *call) {
+	datastore, ok := simulator.Map.Get(call.Datastore.managed()).(*simulator.Datastore)
+	if !ok || !isVSAN(datastore) || strings.Contains(call.DisplayName, "/") {
+		writeFault(w, "InvalidDatastore", "Operation not supported on this datastore.", "")
+		return
+	}
+	dir := filepath.Join(datastoreDir(datastore), call.DisplayName)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		writeFault(w, "FileAlreadyExists", "The specified key, name, or identifier already exists.", "")
+		return
+	}
+	writeBody(w, http.StatusOK, `<CreateDirectoryResponse xmlns="urn:vim25"><returnval>`+
+		html.EscapeString(dir)+`</returnval></CreateDirectoryResponse>`)
+}
+
+// isNamespace says whether a folder is, or needs, one at the top of a vSAN datastore that is not
+// there yet.
+func isNamespace(name string) bool {
+	var folder object.DatastorePath
+	if !folder.FromString(name) {
+		return false
+	}
+	top := strings.SplitN(folder.Path, "/", 2)[0]
+	for _, datastore := range datastores() {
+		if datastore.Name == folder.Datastore && isVSAN(datastore) {
+			_, err := os.Stat(filepath.Join(datastoreDir(datastore), top))
+			return err != nil
+		}
+	}
+	return false
 }
 
 // keepOthers hides from the library what is in a machine's folder but not the machine's: a real

@@ -126,7 +126,7 @@ func (f *front) get(w http.ResponseWriter, r *http.Request, datastore *simulator
 		http.ServeContent(w, r, "", info.ModTime(), opened)
 		return http.StatusOK
 	case http.MethodDelete:
-		if vm := f.locked(datastore, file); vm != "" {
+		if f.locked(datastore, file) {
 			return refuse(w, http.StatusInternalServerError, "Failed to lock the file.")
 		}
 		if err := os.Remove(local); err != nil {
@@ -158,15 +158,22 @@ func (f *front) put(
 	} else if _, err := os.Stat(path.Dir(local)); err != nil {
 		return refuse(w, http.StatusMethodNotAllowed, "No such folder."), 0
 	}
+	if isVSAN(datastore) && !strings.Contains(file, "/") {
+		return refuse(w, http.StatusInternalServerError, "No files at the top."), 0
+	}
 	if r.ContentLength < 0 {
 		return refuse(w, http.StatusLengthRequired, ""), 0
 	}
-	if vm := f.locked(datastore, file); vm != "" {
+	if f.locked(datastore, file) {
 		return refuse(w, http.StatusInternalServerError, "Failed to lock the file."), 0
 	}
 	if fault.stops() && fault.After == 0 {
 		return f.happen(w, r, fault), 0
 	}
+	if !f.begin(local) {
+		return refuse(w, http.StatusInternalServerError, "Failed to lock the file."), 0
+	}
+	defer f.end(local)
 	out, err := os.Create(local)
 	if err != nil {
 		return refuse(w, http.StatusInternalServerError, err.Error()), 0

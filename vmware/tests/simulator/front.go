@@ -27,9 +27,10 @@ type front struct {
 	leases       *leases
 	hostAddress  string // where the host listens that tickets are for
 
-	mu   sync.Mutex
-	lock bool
-	seen []*request
+	mu      sync.Mutex
+	lock    bool
+	written map[string]bool // files of the datastores that are being sent
+	seen    []*request
 }
 
 // request is what the test is told of one.
@@ -65,6 +66,7 @@ func newFront(conf *config) (*front, error) {
 		tickets:      newTickets(),
 		faults:       &faults{},
 		leases:       newLeases(dir),
+		written:      make(map[string]bool),
 	}, nil
 }
 
@@ -164,15 +166,31 @@ func (f *front) setLocks(on bool) {
 	f.lock = on
 }
 
-// locked says which running machine keeps the file from being replaced; "" if none.
-func (f *front) locked(datastore *simulator.Datastore, file string) string {
+// begin opens a file for one who writes; false if another does.
+func (f *front) begin(local string) bool {
 	f.mu.Lock()
-	on := f.lock
-	f.mu.Unlock()
-	if !on {
-		return ""
+	defer f.mu.Unlock()
+	if f.written[local] {
+		return false
 	}
-	return lockedBy(datastore, file)
+	f.written[local] = true
+	return true
+}
+
+func (f *front) end(local string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.written, local)
+}
+
+// locked says whether someone writes the file or, where the test wants that, a running machine has
+// it open.
+func (f *front) locked(datastore *simulator.Datastore, file string) bool {
+	f.mu.Lock()
+	machines := f.lock
+	written := f.written[filepath.Join(datastoreDir(datastore), file)]
+	f.mu.Unlock()
+	return written || machines && isOpen(datastore, file)
 }
 
 // refuse answers with a page such as vCenter's.

@@ -61,6 +61,13 @@ func newModel(conf *config) (*simulator.Model, error) {
 	}
 	mountEverywhere()
 	aliasClusters()
+	if conf.VSAN {
+		for _, datastore := range datastores() {
+			if datastore.Name == conf.Datastore {
+				datastore.Summary.Type = "vsan"
+			}
+		}
+	}
 	return model, nil
 }
 
@@ -166,6 +173,11 @@ func datastores() []*simulator.Datastore {
 	return all
 }
 
+// isVSAN says whether folders at the top of the datastore are objects and files can't be there.
+func isVSAN(datastore *simulator.Datastore) bool {
+	return datastore.Summary.Type == "vsan"
+}
+
 func datastoreDir(datastore *simulator.Datastore) string {
 	return datastore.Info.GetDatastoreInfo().Url
 }
@@ -217,8 +229,8 @@ func findDatastore(dcPath, name string) *simulator.Datastore {
 	return nil
 }
 
-// lockedBy is the running virtual machine that has the file open; "" if none has.
-func lockedBy(datastore *simulator.Datastore, file string) string {
+// isOpen says whether a running virtual machine has the file open.
+func isOpen(datastore *simulator.Datastore, file string) bool {
 	want := object.DatastorePath{Datastore: datastore.Name, Path: path.Clean(file)}
 	for _, entity := range simulator.Map.All("VirtualMachine") {
 		vm := entity.(*simulator.VirtualMachine)
@@ -228,11 +240,11 @@ func lockedBy(datastore *simulator.Datastore, file string) string {
 		}
 		for _, name := range backings(vm) {
 			if name == want.String() {
-				return vm.Name
+				return true
 			}
 		}
 	}
-	return ""
+	return false
 }
 
 // backings are the datastore paths of a virtual machine's disks and CDs.

@@ -27,6 +27,7 @@ type config struct {
 	Hosts       int    `json:"hosts"`       // in each datacenter's cluster
 	Machines    int    `json:"machines"`    // virtual machines in each pool
 	Datastore   string `json:"datastore"`   // one more datastore in DC0, of this name
+	VSAN        bool   `json:"vsan"`        // that one is vSAN: no files at its top, other calls for folders
 	IdleMillis  int    `json:"idle_millis"` // sessions end when idle for this long; 0: never
 	TaskMillis  int    `json:"task_millis"` // tasks are seen to run for this long
 }
