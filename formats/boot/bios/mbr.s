@@ -118,11 +118,11 @@ lkbuild_bios_mbr:
 .Lmbr_status:
         .byte   0
 .Lmbr_old:
-        .asciz  "lkbuild: this BIOS can't read disks by LBA"
+        .asciz  "lkbuild: NOT STARTED: this BIOS can't read disks by LBA"
 .Lmbr_none:
-        .asciz  "lkbuild: no loader on this disk: write it again"
+        .asciz  "lkbuild: NOT STARTED: no loader on this disk: write it again"
 .Lmbr_read:
-        .ascii  "lkbuild: disk read error "
+        .ascii  "lkbuild: NOT STARTED: disk read error "
 .Lmbr_digits:
         .asciz  "00: damaged or cut short"
 

@@ -393,6 +393,10 @@ lkbuild_bios_stage2:
 
 # Says what is at si and stays.
 .Lstop:
+        pushw   %si
+        movw    $(.Lm_stop - .Ls + .Lbase), %si
+        call    .Lsay
+        popw    %si
         call    .Lsay
 1:      sti
         hlt
@@ -600,14 +604,16 @@ lkbuild_bios_stage2:
         .asciz  "\r\nlkbuild: \7 "
 .Lm_start:
         .asciz  "\r\nlkbuild: starting\r\n"
+.Lm_stop:
+        .asciz  "\r\nlkbuild: NOT STARTED: "
 .Lm_ram:
-        .ascii  "\r\nlkbuild: this machine has \2"
-        .word   .Lfound_kib
-        .ascii  " MiB of RAM, the system needs \2"
+        .ascii  "this system needs \2"
         .word   .Lf_ram_kib
-        .asciz  " MiB"
+        .ascii  " MiB of RAM, and there are \2"
+        .word   .Lfound_kib
+        .asciz  " MiB\r\nlkbuild: give the machine more memory"
 .Lm_room:
-        .ascii  "\r\nlkbuild: no room in RAM for an initrd of \3"
+        .ascii  "no room in RAM for an initrd of \3"
         .word   .Lf_initrd + .Lfile_bytes
         .ascii  " MiB between \4"
         .word   .Lf_floor
@@ -615,17 +621,17 @@ lkbuild_bios_stage2:
         .word   .Lf_ceiling
         .asciz  ""
 .Lm_read:
-        .ascii  "\r\nlkbuild: read error \5"
-        .word   .Lstatus
-        .ascii  " at sector \1"
+        .ascii  "the \7 can't be read at sector \1"
         .word   .Lpacket_lba
-        .asciz  ": medium damaged or cut short"
+        .ascii  ": error \5"
+        .word   .Lstatus
+        .asciz  "\r\nlkbuild: check the medium and its drive, or write it again"
 .Lm_crc:
-        .ascii  "\r\nlkbuild: \7 is damaged: CRC-32 \4"
+        .ascii  "the \7 has the checksum \4"
         .word   .Lcrc
-        .asciz  ", not \6: write the medium again"
+        .asciz  ", and must have \6\r\nlkbuild: the image is damaged: write it again, or build it anew"
 .Lm_a20:
-        .asciz  "\r\nlkbuild: this machine's A20 line can't be switched on"
+        .asciz  "this machine's A20 line can't be switched on"
 
         .org    .Ls + 2048
 lkbuild_bios_stage2_end:
