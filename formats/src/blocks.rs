@@ -14,7 +14,7 @@ const BATCH_BYTES: usize = 4 << 20;
 #[non_exhaustive]
 pub enum ImageError {
     /// What the image is made of can't be read.
-    #[error("the disk's content could not be read at byte {offset}")]
+    #[error("the disk's content could not be read at byte {offset}: {source}")]
     Read {
         /// Where in the disk.
         offset: u64,
@@ -22,7 +22,7 @@ pub enum ImageError {
         source: io::Error,
     },
     /// The image can't be written.
-    #[error("the disk image could not be written")]
+    #[error("the disk image could not be written: {0}")]
     Write(#[source] io::Error),
     /// The disk is larger than the format allows.
     #[error("a disk of {bytes} bytes does not fit {format}, which takes {max_bytes} at most")]

@@ -9,6 +9,7 @@ mod cache;
 mod command_line;
 mod contained;
 mod damage;
+mod disks;
 mod failures;
 mod initrd;
 mod lab;

@@ -49,7 +49,7 @@ pub enum OvaError {
     #[error("the disk's content changed while it was written")]
     Changed,
     /// The output can't be written.
-    #[error("the appliance could not be written")]
+    #[error("the appliance could not be written: {0}")]
     Io(#[from] io::Error),
 }
 

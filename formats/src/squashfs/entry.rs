@@ -86,7 +86,7 @@ pub enum SquashfsError {
         expected_bytes: u64,
     },
     /// The body could not be read.
-    #[error("{name:?}: the body could not be read")]
+    #[error("{name:?}: the body could not be read: {source}")]
     Body {
         /// The file's name, made printable.
         name: String,
@@ -100,7 +100,7 @@ pub enum SquashfsError {
         what: &'static str,
     },
     /// The output could not be written.
-    #[error("the squashfs could not be written")]
+    #[error("{0}")]
     Io(#[from] io::Error),
 }
 
