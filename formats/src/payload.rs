@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -266,6 +266,35 @@ impl Read for PayloadReader<'_> {
     }
 }
 
+/// Writes a payload to `out`, which must be empty, and leaves what is known to be zeros out by
+/// seeking over it.
+///
+/// # Errors
+/// If the payload can't be read, or `out` can't be written.
+pub fn write_sparse(out: &mut (impl Write + Seek), payload: &dyn Payload) -> io::Result<()> {
+    const PIECE_BYTES: u64 = 1 << 20;
+    let mut piece = vec![0; PIECE_BYTES as usize];
+    let mut position = 0;
+    while let Some(data) = payload.next_data(position) {
+        if data.start != position {
+            out.seek(SeekFrom::Start(data.start))?;
+        }
+        position = data.start;
+        while position < data.end {
+            let bytes = in_memory((data.end - position).min(PIECE_BYTES))?;
+            payload.read_exact_at(position, &mut piece[..bytes])?;
+            out.write_all(&piece[..bytes])?;
+            position += bytes as u64;
+        }
+    }
+    if position < payload.len_bytes() {
+        // A byte at the end gives the file its length.
+        out.seek(SeekFrom::Start(payload.len_bytes() - 1))?;
+        out.write_all(&[0])?;
+    }
+    out.flush()
+}
+
 /// The CRC-32 of all of a payload, read in pieces.
 ///
 /// # Errors
@@ -330,6 +359,28 @@ mod tests {
         assert_eq!(reader.read(&mut piece).unwrap(), 0);
         let empty = Extents::new(0);
         assert_eq!(PayloadReader::new(&empty).read(&mut piece).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_sparse_file_has_the_same_bytes() {
+        for end in [150_000, 200_000, 5 << 20] {
+            let mut disk = Extents::new(end);
+            disk.place(5, b"hello".to_vec()).unwrap();
+            disk.place(100_000, vec![7; 50_000]).unwrap();
+            if end > 2 << 20 {
+                disk.place(2 << 20, vec![9; (3 << 20) - 1]).unwrap();
+            }
+            let mut out = io::Cursor::new(Vec::new());
+            write_sparse(&mut out, &disk).unwrap();
+            let mut expected = Vec::new();
+            PayloadReader::new(&disk)
+                .read_to_end(&mut expected)
+                .unwrap();
+            assert!(out.into_inner() == expected, "{end}");
+        }
+        let mut out = io::Cursor::new(Vec::new());
+        write_sparse(&mut out, &Extents::new(0)).unwrap();
+        assert!(out.into_inner().is_empty());
     }
 
     #[test]

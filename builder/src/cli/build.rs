@@ -30,6 +30,8 @@ const EXAMPLES: &str = "\
 Examples:
   lkbuild build docker-host.yml
       docker-host-kernel, docker-host-initrd.img and docker-host-cmdline
+  lkbuild build -f iso docker-host.yml
+      docker-host.iso, which boots from CD, USB stick and disk, on BIOS and UEFI
   lkbuild build -f tar -o - base.yml site.yml | tar -tv
       both files appended, the system as a tar on standard output
   lkbuild build --initrd-compression zstd:3 --dir out --name host host.yml
@@ -45,9 +47,11 @@ pub(super) struct BuildArgs {
     files: Vec<String>,
 
     /// Formats to write (default: kernel+initrd); several with commas: kernel+initrd,
-    /// kernel+squashfs, tar-kernel-initrd, tar, docker; disks that boot on BIOS and UEFI: vmdk, vmdk-sparse,
-    /// vmdk-flat, ova, raw, qcow2, vhd, dynamic-vhd, aws, gcp, and LinuxKit's raw-bios, raw-efi,
-    /// qcow2-bios, qcow2-efi; one program for UEFI (a unified kernel image): uki
+    /// kernel+squashfs, tar-kernel-initrd, tar, docker; an image that boots from CD, stick and
+    /// disk, on BIOS and UEFI: iso, and LinuxKit's iso-bios, iso-efi, iso-efi-initrd; disks that
+    /// boot on BIOS and UEFI: vmdk, vmdk-sparse, vmdk-flat, ova, raw, qcow2, vhd, dynamic-vhd, aws,
+    /// gcp, and LinuxKit's raw-bios, raw-efi, qcow2-bios, qcow2-efi; one program for UEFI (a
+    /// unified kernel image): uki
     #[arg(short, long = "format", value_name = "FORMAT", value_delimiter = ',')]
     format: Vec<Format>,
 

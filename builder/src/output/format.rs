@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::disk::DiskFormat;
+use super::iso::IsoFormat;
 
 /// What can be made of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,15 +21,14 @@ pub enum Format {
     Uki,
     /// `NAME-kernel`, `NAME-squashfs.img`, `NAME-cmdline`.
     KernelSquashfs,
+    /// An image that boots from CD, stick and disk, on BIOS and UEFI.
+    Iso(IsoFormat),
     /// A disk that boots on BIOS and UEFI.
     Disk(DiskFormat),
 }
 
 /// Formats that LinuxKit knows and this version does not write, and what serves instead.
-const NOT_YET: [(&str, &str); 6] = [
-    ("iso-bios", "a disk format"),
-    ("iso-efi", "a disk format"),
-    ("iso-efi-initrd", "a disk format"),
+const NOT_YET: [(&str, &str); 3] = [
     ("kernel+iso", "kernel+initrd"),
     ("kernel+erofs", "kernel+squashfs"),
     (
@@ -64,8 +64,9 @@ impl Format {
             Format::Uki,
             Format::KernelSquashfs,
         ];
+        let isos = IsoFormat::ALL.into_iter().map(Format::Iso);
         let disks = DiskFormat::ALL.into_iter().map(Format::Disk);
-        others.into_iter().chain(disks)
+        others.into_iter().chain(isos).chain(disks)
     }
 
     /// Whether it is one file.
@@ -77,7 +78,8 @@ impl Format {
     pub fn streams(self) -> bool {
         match self {
             Format::KernelInitrd | Format::KernelSquashfs => false,
-            Format::Tar | Format::Docker | Format::TarKernelInitrd | Format::Uki => true,
+            Format::Tar | Format::Docker | Format::TarKernelInitrd => true,
+            Format::Uki | Format::Iso(_) => true,
             Format::Disk(disk) => disk.streams(),
         }
     }
@@ -96,6 +98,7 @@ impl Format {
             Format::Docker => &[".docker"],
             Format::TarKernelInitrd => &["-initrd.tar"],
             Format::Uki => &[".efi"],
+            Format::Iso(iso) => iso.endings(),
             Format::Disk(disk) => disk.endings(),
         }
     }
@@ -122,6 +125,7 @@ impl Format {
             Format::TarKernelInitrd => "tar-kernel-initrd",
             Format::Uki => "uki",
             Format::KernelSquashfs => "kernel+squashfs",
+            Format::Iso(iso) => iso.name(),
             Format::Disk(disk) => disk.name(),
         }
     }
@@ -166,6 +170,9 @@ mod tests {
             ("kernel+initrd", "-kernel"),
             ("tar-kernel-initrd", "-initrd.tar"),
             ("kernel+squashfs", "-kernel"),
+            ("iso-bios", ".iso"),
+            ("iso-efi", "-efi.iso"),
+            ("iso-efi-initrd", "-efi-initrd.iso"),
             ("raw-bios", "-bios.img"),
             ("raw-efi", "-efi.img"),
             ("aws", ".raw"),

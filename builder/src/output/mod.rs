@@ -7,6 +7,7 @@
 pub mod disk;
 mod format;
 pub mod initrd;
+mod iso;
 pub mod kernel;
 mod media;
 pub mod squashfs;
@@ -16,6 +17,7 @@ mod write;
 
 pub use disk::{DiskFormat, DiskSettings, MachineSettings, MakeDiskError};
 pub use format::{Format, ParseFormatError};
+pub use iso::IsoFormat;
 pub use uki::MakeUkiError;
 pub use write::{OutputError, Outputs, Settings, Written, write};
 

@@ -4,13 +4,16 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use formats::compress::Compression;
-use formats::payload::PayloadReader;
+use formats::iso::BootIsoError;
+use formats::medium::{Loaders, MediumError};
+use formats::payload::{Extents, PayloadReader, write_sparse};
 use formats::squashfs::SquashfsError;
 use formats::tarball::{Entry, Kind, TarWriter};
 
 use super::disk::{BootDisk, DiskFormat, DiskSettings, MakeDiskError};
 use super::format::Format;
 use super::initrd::{InitrdError, InitrdSummary};
+use super::iso;
 use super::kernel::KernelError;
 use super::media::{Media, reader};
 use super::squashfs::{TreeSquashfsError, write_squashfs};
@@ -88,6 +91,12 @@ pub enum OutputError {
     /// A squashfs.
     #[error(transparent)]
     Squashfs(#[from] TreeSquashfsError),
+    /// Kernel, initrd or command line that no loader takes.
+    #[error(transparent)]
+    Medium(#[from] MediumError),
+    /// An ISO.
+    #[error("can't make the ISO: {0}")]
+    Iso(#[from] BootIsoError),
     /// A disk.
     #[error("can't make the disk: {0}")]
     Disk(#[from] MakeDiskError),
@@ -290,6 +299,10 @@ impl<'a> Job<'a> {
                 let content = self.disk(disk)?;
                 content.write(disk, &name, disks, &mut file)?;
             }
+            Format::Iso(_) => {
+                let content = self.iso(format)?;
+                write_sparse(&mut file, &content).map_err(|error| at(&file, error))?;
+            }
             _ => self.stream(format, &mut file)?,
         }
         self.pending.push(file);
@@ -327,12 +340,32 @@ impl<'a> Job<'a> {
         Ok(self.disk.insert(disk))
     }
 
+    /// The ISO.
+    fn iso(&mut self, format: Format) -> Result<Extents, OutputError> {
+        let kernel = self.kernel(format)?;
+        let files = self.media.boot_files(kernel)?;
+        let (loaders, missing) = Loaders::for_files(&files)?;
+        if let Some(missing) = missing {
+            let firmware = match loaders.bios {
+                Some(_) => "a BIOS",
+                None => "UEFI",
+            };
+            self.warnings
+                .push(format!("the ISO boots on {firmware} only: {missing}"));
+        }
+        Ok(iso::make(&files, &loaders, &self.name)?.content)
+    }
+
     /// Writes a format that is one file without seeking in it.
     fn stream(&mut self, format: Format, out: &mut (dyn Write + Send)) -> Result<(), OutputError> {
         match format {
             Format::Disk(disk) => {
                 let (name, disks) = (self.name.clone(), &self.settings.disks);
                 self.disk(disk)?.stream(disk, &name, disks, out)?;
+            }
+            Format::Iso(_) => {
+                let content = self.iso(format)?;
+                io::copy(&mut PayloadReader::new(&content), out)?;
             }
             Format::Uki => {
                 let kernel = self.kernel(format)?;

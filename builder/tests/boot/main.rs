@@ -6,6 +6,7 @@
 
 mod disks;
 mod efi;
+mod iso;
 mod large;
 mod memory;
 mod run;

@@ -22,7 +22,7 @@ const BROKEN: [&str; 3] = ["WRONG", "FAILED", "Kernel panic"];
 /// Long enough for software emulation on a busy machine.
 const SECONDS: u64 = 300;
 
-fn shown(output: &Output) -> String {
+pub(crate) fn shown(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
     format!(
         "{}\n{}{}",
@@ -72,25 +72,37 @@ impl System {
     /// Builds it with more arguments, and more entries for the YAML's last section, `files`; gives
     /// the program's last JSON event.
     pub(crate) fn build(&self, arguments: &[&str], files: &str) -> Value {
+        let dir = self.dir.path().display().to_string();
+        let named = ["--name", "os", "--dir", &dir];
+        let output = self.run(&[&named[..], arguments].concat(), files, &[]);
+        assert!(output.status.success(), "{}", shown(&output));
+        let events = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(events.lines().next_back().unwrap()).unwrap()
+    }
+
+    /// Runs the program on it with these arguments, which say where the outputs go and may name more
+    /// YAML files, with more entries for `files` and variables of the environment.
+    pub(crate) fn run(
+        &self,
+        arguments: &[&str],
+        files: &str,
+        environment: &[(&str, &str)],
+    ) -> Output {
         let yaml = workspace_dir().join("testdata/minimal.yml");
         let text = std::fs::read_to_string(yaml).unwrap();
         let yaml = self.file("minimal.yml");
         std::fs::write(&yaml, text.replace(REGISTRY, "") + files).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_lkbuild"))
+        Command::new(env!("CARGO_BIN_EXE_lkbuild"))
             .args(["build", "--json", "--offline", "--no-sbom"])
-            .args(["--arch", "amd64", "--name", "os", "--images"])
+            .args(["--arch", "amd64", "--images"])
             .arg(&self.images)
             .arg("--cache")
             .arg(self.file("cache"))
-            .arg("--dir")
-            .arg(self.dir.path())
-            .args(arguments)
             .arg(yaml)
+            .args(arguments)
+            .envs(environment.iter().copied())
             .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", shown(&output));
-        let events = String::from_utf8(output.stdout).unwrap();
-        serde_json::from_str(events.lines().next_back().unwrap()).unwrap()
+            .unwrap()
     }
 
     /// The command line that was built.

@@ -134,15 +134,16 @@ impl FatVolume {
                 });
             }
         }
-        // Clusters have up to 32 KiB, and so much can be lost at the end of each file and folder;
-        // tables and the root folder take less than the rest.
+        // Clusters have up to 32 KiB, and so much can be lost at the end of each file and folder.
+        // Both tables take 8 bytes for 4 KiB or 4 for 2 KiB; the root folder and what is reserved
+        // take less than the rest.
         const CLUSTER_MAX_BYTES: u64 = 32 << 10;
         let clusters = |file: &FileSpec| {
             let folders = file.path.matches('/').count() as u64;
             file.len_bytes + CLUSTER_MAX_BYTES * (1 + folders)
         };
         let data: u64 = files.iter().map(clusters).sum();
-        let needed = (data + data / 64 + (1 << 20)).next_multiple_of(1 << 20);
+        let needed = (data + data / 256 + (256 << 10)).next_multiple_of(64 << 10);
         let len_bytes = needed.max(options.least_bytes.next_multiple_of(ALIGNMENT_BYTES));
         for attempt in 0..ATTEMPTS {
             let len_bytes = len_bytes + attempt * (64 << 10);
