@@ -190,6 +190,8 @@ fn a_run_that_was_killed_does_not_hinder_the_next() {
     let mut command = lab.command();
     let mut child = command
         .args(["push", "vcenter", "host.iso"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     while !lab.files().contains_key("host/host.iso.part") {

@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod faults;
+mod import;
 mod lab;
+mod machines;
 mod names;
 mod push;
 mod trust;

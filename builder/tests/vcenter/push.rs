@@ -1,5 +1,6 @@
 //! Files that arrive.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use testdata::{Fault, VCenterOptions};
@@ -211,16 +212,16 @@ fn other_bytes_than_were_sent_are_noticed_when_read_back() {
 #[test]
 fn a_session_is_kept_alive_through_a_slow_upload() {
     // More than sockets hold: what they hold is sent at once.
-    const LEN: usize = 16 * MEGABYTE;
+    const LEN: usize = 24 * MEGABYTE;
     let options = VCenterOptions {
-        idle: Some(Duration::from_millis(1500)),
+        idle: Some(Duration::from_secs(5)),
         ..VCenterOptions::default()
     };
     let Some(lab) = Lab::with(&options) else {
         return;
     };
     lab.file("host.iso", 1, LEN);
-    lab.fault(Fault::slow(4 << 20));
+    lab.fault(Fault::slow(3 << 20));
     assert_eq!(
         lab.must_push(&["--keep-alive", "0.3", "host.iso"]),
         ["pushed"]
@@ -230,12 +231,12 @@ fn a_session_is_kept_alive_through_a_slow_upload() {
 
     // Without that the session ends in the middle: another one, and from the start.
     lab.file("host.iso", 2, LEN);
-    lab.fault(Fault::slow(4 << 20));
+    lab.fault(Fault::slow(3 << 20));
     assert_eq!(
         lab.must_push(&["--keep-alive", "3600", "host.iso"]),
         ["replaced"]
     );
-    assert_eq!(lab.puts(), 3);
+    assert!(lab.puts() >= 3);
     assert!(lab.count("Login") >= 3);
     assert_eq!(lab.files()["host/host.iso"], content(2, LEN));
 }
@@ -250,6 +251,8 @@ fn the_command_line_never_has_the_password() {
     let mut command = lab.command();
     let mut child = command
         .args(["push", "vcenter", "host.iso"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut looked = 0;

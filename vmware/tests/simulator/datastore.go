@@ -173,13 +173,14 @@ func (f *front) put(
 	if !f.begin(local) {
 		return refuse(w, http.StatusInternalServerError, "Failed to lock the file."), 0
 	}
-	defer f.end(local)
 	out, err := os.Create(local)
 	if err != nil {
+		f.end(local)
 		return refuse(w, http.StatusInternalServerError, err.Error()), 0
 	}
-	defer out.Close()
 	bytes, how := fault.receive(r, out, alive)
+	out.Close()
+	f.end(local)
 	switch {
 	case how == ended:
 		interrupt(w, http.StatusUnauthorized, nil)
