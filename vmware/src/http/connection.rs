@@ -18,7 +18,9 @@ use crate::tls::{Seen, handshake_error};
 /// What is read from a source and encrypted in one go.
 const PIECE_BYTES: usize = 256 << 10;
 /// How long `100 Continue` is waited for; many servers never send it.
-const CONTINUE_WAIT: Duration = Duration::from_secs(2);
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+/// How often whoever sends is told while nothing moves, so that a session can be kept alive.
+const TICK: Duration = Duration::from_millis(200);
 /// How long an early answer is waited for once sending has failed.
 const LAST_WORDS_WAIT: Duration = Duration::from_secs(5);
 
@@ -50,7 +52,8 @@ pub(crate) enum Body<'a> {
         /// Gives exactly `len_bytes`.
         reader: &'a mut dyn Read,
         len_bytes: u64,
-        /// Told after each piece how many bytes were sent so far; an error stops it.
+        /// Told after each piece, and while nothing moves, how many bytes were sent so far; an
+        /// error stops it.
         sent: &'a mut dyn FnMut(u64) -> Result<()>,
     },
 }
@@ -137,25 +140,24 @@ impl Connection {
             false => self.times.answer,
         };
         self.queue(request_head(request, &self.authority, &body).as_bytes())?;
-        let mut head = None;
-        match body {
-            Body::None => {}
-            Body::Bytes(bytes) => self.queue(bytes)?,
+        let head = match body {
+            Body::None => self.final_head(wait, &mut || Ok(()))?,
+            Body::Bytes(bytes) => {
+                self.queue(bytes)?;
+                self.final_head(wait, &mut || Ok(()))?
+            }
             Body::Stream {
                 reader,
                 len_bytes,
                 sent,
-            } => {
-                head = self.send(reader, len_bytes, sent)?;
-            }
-        }
-        let head = match head {
-            Some(head) => {
-                // The rest of the body was never sent.
-                self.keep = false;
-                head
-            }
-            None => self.final_head(wait)?,
+            } => match self.send(reader, len_bytes, sent)? {
+                Some(head) => {
+                    // The rest of the body was never sent.
+                    self.keep = false;
+                    head
+                }
+                None => self.final_head(wait, &mut || sent(len_bytes))?,
+            },
         };
         if head.has_token("connection", "close") || (streams && head.status >= 400) {
             self.keep = false;
@@ -187,7 +189,7 @@ impl Connection {
                 .read_exact(piece)
                 .map_err(|e| Error::source("what is to be sent", e))?;
             self.queue(piece)?;
-            if let Some(head) = self.flush(done)? {
+            if let Some(head) = self.flush(done, &mut || sent(done))? {
                 return Ok(Some(head));
             }
             done += most as u64;
@@ -218,9 +220,13 @@ impl Connection {
     }
 
     /// Sends what is queued; the head of an answer that came meanwhile.
-    fn flush(&mut self, sent_bytes: u64) -> Result<Option<Head>> {
+    fn flush(
+        &mut self,
+        sent_bytes: u64,
+        tick: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Option<Head>> {
         while self.tls.wants_write() {
-            let failed = match self.turn(Instant::now() + self.times.stall) {
+            let failed = match self.patient_turn(self.times.stall, tick)? {
                 Ok(true) => self.ended != Ended::No,
                 Ok(false) => {
                     let what = format!("sending (stalled after {sent_bytes} bytes)");
@@ -234,7 +240,7 @@ impl Connection {
             }
             if failed {
                 // The server may have said why before it cut the connection.
-                if let Ok(head) = self.final_head(LAST_WORDS_WAIT) {
+                if let Ok(head) = self.final_head(LAST_WORDS_WAIT, &mut || Ok(())) {
                     return Ok(Some(head));
                 }
                 let message = format!("the connection was cut after {sent_bytes} bytes");
@@ -245,7 +251,7 @@ impl Connection {
     }
 
     /// The head of the answer, `100 Continue` and its like skipped.
-    fn final_head(&mut self, wait: Duration) -> Result<Head> {
+    fn final_head(&mut self, wait: Duration, tick: &mut dyn FnMut() -> Result<()>) -> Result<Head> {
         let end = Instant::now() + wait;
         loop {
             if let Some(head) = self.take_final_head()? {
@@ -254,7 +260,8 @@ impl Connection {
             if self.ended != Ended::No {
                 return Err(self.error("the connection was closed before the answer"));
             }
-            match self.turn(end) {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.patient_turn(left, tick)? {
                 Ok(true) => {}
                 Ok(false) => return Err(self.timeout("the answer", wait)),
                 // What can't be sent any more does not matter: the answer may be on its way.
@@ -321,6 +328,22 @@ impl Connection {
     fn queue(&mut self, bytes: &[u8]) -> Result<()> {
         let written = self.tls.writer().write_all(bytes);
         written.map_err(|e| network(&self.server, &e))
+    }
+
+    /// As [`turn`](Self::turn) for so long, with `tick` called while nothing moves.
+    fn patient_turn(
+        &mut self,
+        wait: Duration,
+        tick: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<std::result::Result<bool, Turn>> {
+        let end = Instant::now() + wait;
+        loop {
+            let soon = Instant::now() + TICK;
+            match self.turn(end.min(soon)) {
+                Ok(false) if Instant::now() < end => tick()?,
+                turned => return Ok(turned),
+            }
+        }
     }
 
     /// Waits until something can move, and moves it; false if nothing could until `end`.

@@ -13,3 +13,6 @@ pub use answer::{Head, parse_head};
 
 pub(crate) use answer::Answer;
 pub(crate) use connection::{Body, Connection, Request, Times};
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Properties of objects, from the server's property collector.
 
+use std::cell::Cell;
+
 use crate::error::{Error, Kind, Result};
 use crate::session::{Call, Session};
 use crate::soap::{MoRef, Node, Xml};
@@ -59,6 +61,26 @@ pub(crate) fn for_each_in(
 }
 
 fn for_each_in_view(
+    session: &Session,
+    container: &MoRef,
+    types: &[(&str, &[&str])],
+    each: &mut dyn FnMut(Object) -> Result<()>,
+) -> Result<()> {
+    let seen = Cell::new(false);
+    let mut each = |object| {
+        seen.set(true);
+        each(object)
+    };
+    match view_pages(session, container, types, &mut each) {
+        // A view ends with its session: another one, if nothing was told yet.
+        Err(error) if error.is_fault("ManagedObjectNotFound") && !seen.get() => {
+            view_pages(session, container, types, &mut each)
+        }
+        result => result,
+    }
+}
+
+fn view_pages(
     session: &Session,
     container: &MoRef,
     types: &[(&str, &[&str])],
