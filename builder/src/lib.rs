@@ -11,6 +11,7 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod digest;
+pub mod inspect;
 pub mod layer;
 pub mod output;
 pub mod pack;

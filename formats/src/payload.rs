@@ -98,6 +98,40 @@ impl Payload for FilePayload {
     }
 }
 
+/// A range of another payload, as a payload.
+#[derive(Debug, Clone)]
+pub struct Part<P> {
+    whole: P,
+    range: Range<u64>,
+}
+
+impl<P: Payload> Part<P> {
+    /// The bytes of `range`; `None` if they are not all there.
+    pub fn new(whole: P, range: Range<u64>) -> Option<Self> {
+        let is_there = range.start <= range.end && range.end <= whole.len_bytes();
+        is_there.then_some(Self { whole, range })
+    }
+}
+
+impl<P: Payload> Payload for Part<P> {
+    fn len_bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    fn read_exact_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if offset.saturating_add(out.len() as u64) > self.len_bytes() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.whole.read_exact_at(self.range.start + offset, out)
+    }
+
+    fn next_data(&self, offset: u64) -> Option<Range<u64>> {
+        let Range { start, end } = self.range;
+        let data = self.whole.next_data(start.saturating_add(offset))?;
+        (data.start < end).then(|| data.start - start..data.end.min(end) - start)
+    }
+}
+
 /// Payloads at their places, and zeros everywhere else.
 #[derive(Default)]
 pub struct Extents {
@@ -273,7 +307,7 @@ impl Read for PayloadReader<'_> {
 /// If the payload can't be read, or `out` can't be written.
 pub fn write_sparse(out: &mut (impl Write + Seek), payload: &dyn Payload) -> io::Result<()> {
     const PIECE_BYTES: u64 = 1 << 20;
-    let mut piece = vec![0; PIECE_BYTES as usize];
+    let mut piece = vec![0; in_memory(PIECE_BYTES)?];
     let mut position = 0;
     while let Some(data) = payload.next_data(position) {
         if data.start != position {
@@ -338,6 +372,27 @@ mod tests {
         assert_eq!(disk.next_data(7), Some(12..17));
         assert_eq!(disk.next_data(17), None);
         assert_eq!(crc32(&disk).unwrap(), crc32fast::hash(expected));
+    }
+
+    #[test]
+    fn a_part_reads_as_its_range() {
+        let mut disk = Extents::new(20);
+        disk.place(4, b"hello".to_vec()).unwrap();
+        disk.place(12, b"world".to_vec()).unwrap();
+        let disk = Arc::new(disk);
+        let part = Part::new(disk.clone(), 6..14).unwrap();
+        let mut out = [0xff; 8];
+        part.read_exact_at(0, &mut out).unwrap();
+        assert_eq!(&out, b"llo\0\0\0wo");
+        part.read_exact_at(6, &mut out[..2]).unwrap();
+        assert_eq!(&out[..2], b"wo");
+        assert!(part.read_exact_at(7, &mut out[..2]).is_err());
+        assert_eq!(part.next_data(0), Some(0..3));
+        assert_eq!(part.next_data(3), Some(6..8));
+        assert_eq!(part.next_data(8), None);
+        assert_eq!(Part::new(disk.clone(), 2..12).unwrap().next_data(7), None);
+        assert!(Part::new(disk.clone(), 14..21).is_none());
+        assert_eq!(Part::new(disk, 20..20).unwrap().len_bytes(), 0);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Writes the seeds that are small disks: `cargo run -p lkbuild-fuzz --example make_disk_seeds`.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use formats::boot::BootSpec;
 use formats::disk::{DiskOptions, build};
@@ -10,7 +11,8 @@ use formats::fat::{FatVolume, FileSpec, VolumeOptions};
 use formats::iso::{Attributes, FileSource, IsoOptions, IsoTree, boot_iso, plan};
 use formats::medium::{BootFile, BootFiles, EfiCode, Loaders};
 use formats::ova::{Firmware, Machine, OvaReader, write_ova};
-use formats::payload::Extents;
+use formats::payload::{Extents, PayloadReader};
+use formats::pe::{Access, NewSection, Program, ProgramSection, append, write_program};
 use formats::qcow2::write_qcow2;
 use formats::raw::write_raw;
 use formats::vhd::{write_dynamic, write_fixed};
@@ -65,6 +67,35 @@ fn iso_hybrid() -> Extents {
         }),
     };
     boot_iso(&files, &loaders, "seed", 0).unwrap().content
+}
+
+/// A unified kernel image as small as can be.
+fn unified() -> Vec<u8> {
+    let program = write_program(&Program {
+        entry: 0x1000,
+        sections: vec![ProgramSection {
+            name: ".text",
+            address: 0x1000,
+            bytes: vec![0xc3],
+            memory_bytes: 1,
+            access: Access::Execute,
+        }],
+        relocations: Vec::new(),
+    });
+    let section = |name, text: &str| NewSection {
+        name,
+        content: Arc::new(text.as_bytes().to_vec()),
+    };
+    let sections = [
+        section(".cmdline", "quiet"),
+        section(".osrel", "ID=seed\nNAME=\"\u{1b}[1m\"\n"),
+        section(".initrd", "initrd"),
+        section(".linux", "kernel"),
+    ];
+    let file = append(program, &sections).unwrap();
+    let mut bytes = Vec::new();
+    PayloadReader::new(&file).read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 fn main() {
@@ -181,8 +212,29 @@ fn main() {
             }),
         ),
     ] {
-        let folder = seeds.join(target);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(name), parts(&image)).unwrap();
+        let write = |folder: &str, name: &str| {
+            let folder = seeds.join(folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(name), parts(&image)).unwrap();
+        };
+        write(target, name);
+        write("inspect", &format!("{target}-{name}"));
+    }
+    // These are no disks.
+    let plain = [
+        ("pe/unified", unified()),
+        ("inspect/pe-unified", unified()),
+        (
+            "inspect/cpio",
+            std::fs::read(seeds.join("cpio/all-three")).unwrap(),
+        ),
+        (
+            "inspect/kernel",
+            std::fs::read(seeds.join("kernel/bzimage")).unwrap(),
+        ),
+    ];
+    std::fs::create_dir_all(seeds.join("pe")).unwrap();
+    for (name, bytes) in plain {
+        std::fs::write(seeds.join(name), bytes).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use formats::iso::{self, EntryKind, IsoReader, Names};
 use formats::payload::{Extents, Payload};
 use formats::qcow2::Qcow2Reader;
 use formats::vhd::VhdReader;
-use formats::vmdk::SparseReader;
+use formats::vmdk::{SparseReader, read_flat};
 
 const UNIT: u64 = 512;
 
@@ -66,6 +66,9 @@ fn read(disk: &dyn Payload) {
 
 /// Opens any bytes as a VMware disk.
 pub fn vmdk(data: &[u8]) {
+    if let Some(flat) = read_flat(&String::from_utf8_lossy(data)) {
+        assert!(!flat.file_name.contains('/'), "a disk elsewhere");
+    }
     if let Ok(disk) = SparseReader::open(file(data)) {
         read(&disk);
     }

@@ -9,6 +9,7 @@ pub mod compress;
 pub mod cpio;
 pub mod disk_image;
 pub mod document;
+pub mod inspect;
 pub mod kernel;
 pub mod layer;
 pub mod pack;
@@ -30,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("fat", disk_image::fat),
     ("gpt", disk_image::gpt),
     ("image-label", yaml::image_label),
+    ("inspect", inspect::inspect),
     ("kernel", kernel::kernel),
     ("iso", disk_image::iso),
     ("layer", layer::layer),
@@ -37,6 +39,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ovf", appliance::ovf),
     ("pack", pack::pack),
     ("pack-index", pack::pack_index),
+    ("pe", inspect::pe),
     ("qcow2", disk_image::qcow2),
     ("reference", reference::reference),
     ("reuse", reuse::reuse),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::build::{BuildError, GatherError};
 use crate::cache::{BundleError, FetchError, ImportError};
 use crate::config::ConfigError;
+use crate::inspect::InspectError;
 use crate::output::OutputError;
 use crate::registry::RegistryError;
 use crate::runtime::RuntimeError;
@@ -36,7 +37,7 @@ pub enum Failure {
     Network,
     /// vSphere: the server failed.
     Server,
-    /// vSphere: what arrived is not what was sent.
+    /// vSphere: what arrived is not what was sent; or a file that is inspected is damaged.
     Damaged,
 }
 
@@ -146,6 +147,17 @@ pub enum CliError {
         /// Its path.
         path: String,
     },
+    /// A file can't be inspected.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// A file that was inspected is damaged.
+    #[error("{}: damaged; problems: {problems}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How many are in its report.
+        problems: usize,
+    },
     /// A file of this machine.
     #[error("{}: {source}", .path.display())]
     File {
@@ -188,7 +200,11 @@ impl CliError {
             CliError::Taken { .. } | CliError::DiskInUse { .. } | CliError::NotOurs { .. } => {
                 Failure::InUse
             }
-            CliError::Store(_) | CliError::File { .. } | CliError::Setup(_) => Failure::Other,
+            CliError::Damaged { .. } => Failure::Damaged,
+            CliError::Inspect(_)
+            | CliError::Store(_)
+            | CliError::File { .. }
+            | CliError::Setup(_) => Failure::Other,
         }
     }
 

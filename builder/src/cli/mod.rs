@@ -8,6 +8,7 @@ mod error;
 mod images;
 mod import;
 mod input;
+mod inspect;
 mod limits;
 mod manual;
 mod push;
@@ -29,7 +30,7 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the configuration is wrong; 4 an image can't be had;
 5 the output can't be written. Of vSphere: 10 login or right refused; 11 no such name, or it means
 several; 12 in use, or the name is taken; 13 certificate not trusted; 14 network or time-out;
-15 the server failed; 16 what arrived is not what was sent.
+15 the server failed; 16 what arrived is not what was sent, or a file that is inspected is damaged.
 
 Environment: LINUXKIT_CACHE (the cache), LINUXKIT_MIRROR (mirrors), DOCKER_CONFIG (credentials),
 HTTP_PROXY, HTTPS_PROXY and NO_PROXY; for vSphere GOVC_URL, GOVC_USERNAME, GOVC_PASSWORD and others that
@@ -76,6 +77,8 @@ enum Command {
     /// Remove what was made
     #[command(subcommand)]
     Rm(rm::RmCommand),
+    /// Say what a file that boots is and what is in it
+    Inspect(inspect::InspectArgs),
     /// Print the version
     Version,
     /// Print completions for a shell
@@ -117,6 +120,7 @@ pub fn run_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Cache(command) => cache::run(command, &progress),
         Command::Import(command) => import::run(command, &progress),
         Command::Rm(command) => rm::run(command, &progress),
+        Command::Inspect(args) => inspect::run(&args, cli.json),
         Command::Version => manual::version(),
         Command::Completions { shell } => manual::completions(shell, &mut Cli::command()),
         Command::Man { dir } => manual::man(&dir, Cli::command()),
@@ -139,6 +143,8 @@ impl Cli {
             Command::Cache(command) => !command.takes_stdout(),
             // The guest's console is there.
             Command::Run(_) => false,
+            // The report has it.
+            Command::Inspect(_) => false,
             _ => true,
         };
         let verbosity = self.verbose.unwrap_or(1);

@@ -84,10 +84,10 @@ pub fn write_initrd<W: Write>(
     // The root itself is there before the archive is unpacked.
     for visit in image.tree.walk().skip(1) {
         summary.dropped_xattrs += u64::from(!visit.inode.xattrs.is_empty());
-        summary.tree_bytes += INODE_BYTES;
-        if let Node::File(body) = &visit.inode.node {
-            summary.tree_bytes += body.size().next_multiple_of(PAGE_BYTES);
-        }
+        summary.tree_bytes += tmpfs_bytes(match &visit.inode.node {
+            Node::File(body) => body.size(),
+            _ => 0,
+        });
         let inode = inodes.number(&visit)?;
         write_entry(&mut archive, image, &visit, inode, compression)?;
     }
@@ -96,9 +96,19 @@ pub fn write_initrd<W: Write>(
     archive.finish()?;
     counted.flush()?;
     summary.initrd_bytes += counted.bytes;
-    // LinuxKit's init copies the tree from the initramfs, a tmpfs of half the RAM, to another.
-    summary.ram_bytes = 2 * summary.tree_bytes + summary.initrd_bytes + BASE_BYTES;
+    summary.ram_bytes = ram_bytes(summary.tree_bytes, summary.initrd_bytes);
     Ok(summary)
+}
+
+/// What a name takes in a tmpfs, with a file's body if it has one.
+pub(crate) fn tmpfs_bytes(body_bytes: u64) -> u64 {
+    INODE_BYTES + body_bytes.next_multiple_of(PAGE_BYTES)
+}
+
+/// RAM that a machine needs to boot an initrd with such a tree under LinuxKit's init, which copies
+/// the tree from the initramfs, a tmpfs of half the RAM, to another.
+pub(crate) fn ram_bytes(tree_bytes: u64, initrd_bytes: u64) -> u64 {
+    2 * tree_bytes + initrd_bytes + BASE_BYTES
 }
 
 fn write_entry<W: Write>(

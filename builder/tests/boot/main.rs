@@ -6,6 +6,7 @@
 
 mod disks;
 mod efi;
+mod inspect;
 mod iso;
 mod large;
 mod memory;

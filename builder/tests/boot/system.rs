@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use testdata::qemu::{Guest, Outcome};
@@ -109,6 +110,17 @@ impl System {
     pub(crate) fn cmdline(&self) -> String {
         std::fs::read_to_string(self.file("os-cmdline")).unwrap()
     }
+}
+
+/// The system as kernel and initrd, built once.
+pub(crate) fn shared() -> Option<&'static System> {
+    static SYSTEM: OnceLock<Option<System>> = OnceLock::new();
+    let built = SYSTEM.get_or_init(|| {
+        let system = System::new()?;
+        system.build(&[], "");
+        Some(system)
+    });
+    built.as_ref()
 }
 
 /// Waits until the guest has checked its files and switched itself off; gives its console's log.

@@ -151,3 +151,75 @@ pub fn write_flat(
     out.write_all(text(&ExtentKind::Vmfs, disk_bytes / SECTOR_BYTES, options).as_bytes())
         .map_err(ImageError::Write)
 }
+
+/// A flat disk, as its description has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlatDisk {
+    /// `createType`, as in `vmfs`.
+    pub create_type: String,
+    /// Name of the raw disk's file, which lies beside the description.
+    pub file_name: String,
+    /// How long it is.
+    pub disk_bytes: u64,
+}
+
+/// Reads the description of a flat disk in one file; `None` if it is none, or the file is not
+/// beside it.
+pub fn read_flat(text: &str) -> Option<FlatDisk> {
+    let mut create_type = String::new();
+    let mut flat = None;
+    for line in text.lines() {
+        if let Some(quoted) = line.strip_prefix("createType=\"") {
+            quoted.trim_end_matches('"').clone_into(&mut create_type);
+        }
+        let mut words = line.splitn(4, ' ');
+        let (Some("RW" | "RDONLY"), Some(sectors), Some("FLAT" | "VMFS"), Some(file)) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let (file_name, _) = file.strip_prefix('"')?.split_once('"')?;
+        let is_beside =
+            !file_name.contains(['/', '\\', '\0']) && !matches!(file_name, "" | "." | "..");
+        if flat.is_some() || !is_beside {
+            return None;
+        }
+        let disk_bytes = sectors.parse::<u64>().ok()?.checked_mul(SECTOR_BYTES)?;
+        flat = Some((file_name.to_owned(), disk_bytes));
+    }
+    let (file_name, disk_bytes) = flat?;
+    Some(FlatDisk {
+        create_type,
+        file_name,
+        disk_bytes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_of_a_flat_disk_comes_back() {
+        let options = Options::new(DiskId([7; 16]), "a disk-flat.vmdk");
+        let mut text = Vec::new();
+        write_flat(&mut text, 1 << 20, &options).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let flat = read_flat(&text).unwrap();
+        assert_eq!(flat.create_type, "vmfs");
+        assert_eq!(flat.file_name, "a disk-flat.vmdk");
+        assert_eq!(flat.disk_bytes, 1 << 20);
+        // Files elsewhere are none of ours.
+        for name in ["../x", "/etc/passwd", "a\\b", "..", ""] {
+            assert_eq!(
+                read_flat(&text.replace("a disk-flat.vmdk", name)),
+                None,
+                "{name}"
+            );
+        }
+        let huge = text.replace("RW 2048 ", "RW 18446744073709551615 ");
+        assert_eq!(read_flat(&huge), None);
+        assert_eq!(read_flat(&(text.clone() + &text)), None, "two extents");
+        assert_eq!(read_flat(""), None);
+    }
+}

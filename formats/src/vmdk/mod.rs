@@ -18,7 +18,7 @@ mod sparse;
 mod stream;
 
 pub use crate::blocks::ImageError;
-pub use descriptor::{DiskId, Options, write_flat};
+pub use descriptor::{DiskId, FlatDisk, Options, read_flat, write_flat};
 pub use format::GRAIN_BYTES;
 pub use read::{ReadError, ReadErrorKind, SparseReader};
 pub use sparse::write_monolithic_sparse;

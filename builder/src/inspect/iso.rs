@@ -1,0 +1,100 @@
+//! ISO 9660 images.
+
+use formats::disk::read_partitions;
+use formats::iso::{EntryKind, IsoReader, Limits, Names};
+
+use super::disk::bios_loader;
+use super::{Bytes, Inspector, Section, part};
+
+/// Platforms of the boot catalog (El Torito 1.0, 2.1; UEFI specification 2.10, 13.3.2).
+const PLATFORM_BIOS: u8 = 0;
+const PLATFORM_UEFI: u8 = 0xef;
+
+impl Inspector {
+    pub(super) fn iso(&mut self, image: &Bytes) -> Section {
+        let section = Section::of_kind("iso");
+        let reader = match IsoReader::open(image) {
+            Ok(reader) => reader,
+            Err(error) => {
+                self.problem(error.to_string());
+                return section;
+            }
+        };
+        let mut section = section
+            .text("label", reader.label())
+            .bytes("volume_bytes", reader.len_bytes())
+            .flag("rock_ridge", reader.has_rock_ridge())
+            .flag("joliet", reader.joliet_label().is_some());
+        if reader.len_bytes() > image.len_bytes() {
+            self.problem(format!(
+                "the image is cut short: it has {} of {} bytes",
+                image.len_bytes(),
+                reader.len_bytes()
+            ));
+        }
+        let entries = reader.boot_entries().unwrap_or_else(|error| {
+            self.problem(error.to_string());
+            Vec::new()
+        });
+        let (mut rows, mut told, mut volumes) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in &entries {
+            let platform = match entry.platform {
+                PLATFORM_BIOS => "BIOS",
+                PLATFORM_UEFI => "UEFI",
+                _ => "other",
+            };
+            rows.push(
+                Section::default()
+                    .text("platform", platform)
+                    .flag("bootable", entry.is_bootable)
+                    .number("start_bytes", entry.start_bytes)
+                    .number("load_sectors", u64::from(entry.load_sectors)),
+            );
+            match entry.platform {
+                PLATFORM_BIOS => told.extend(bios_loader(image, entry.start_bytes)),
+                PLATFORM_UEFI => {
+                    let rest = image.len_bytes().saturating_sub(entry.start_bytes);
+                    if let Some(volume) = part(image, entry.start_bytes, rest) {
+                        let (volume, loaders) = self.fat(&volume);
+                        told.extend(loaders);
+                        let start = Section::default().number("start_bytes", entry.start_bytes);
+                        volumes.push(start.and(volume));
+                    }
+                }
+                _ => {}
+            }
+        }
+        section = section.table("boot_entries", rows);
+        // An ISO that boots from a stick, too, has a partition table in its system area.
+        if let Ok(partitions) = read_partitions(image) {
+            let rows = partitions.iter().map(|entry| {
+                Section::default()
+                    .number("number", entry.number as u64)
+                    .text("name", &entry.name)
+                    .number("start_bytes", entry.start_bytes)
+                    .bytes("partition_bytes", entry.len_bytes)
+            });
+            section = section.table("partitions", rows.collect());
+        }
+        section = match reader.entries(Names::RockRidge, Limits::default()) {
+            Ok(entries) => {
+                let files = entries
+                    .iter()
+                    .filter(|entry| matches!(entry.kind, EntryKind::File { .. }));
+                let rows = files.map(|entry| {
+                    Section::default()
+                        .bytes("bytes", entry.len_bytes)
+                        .text("path", &entry.path)
+                });
+                self.list_files(section, rows.collect())
+            }
+            Err(error) => {
+                self.problem(error.to_string());
+                section
+            }
+        };
+        section
+            .table("volumes", volumes)
+            .and(self.loaders(image, &told))
+    }
+}
