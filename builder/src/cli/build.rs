@@ -47,11 +47,11 @@ pub(super) struct BuildArgs {
     files: Vec<String>,
 
     /// Formats to write (default: kernel+initrd); several with commas: kernel+initrd,
-    /// kernel+squashfs, tar-kernel-initrd, tar, docker; an image that boots from CD, stick and
-    /// disk, on BIOS and UEFI: iso, and LinuxKit's iso-bios, iso-efi, iso-efi-initrd; disks that
-    /// boot on BIOS and UEFI: vmdk, vmdk-sparse, vmdk-flat, ova, raw, qcow2, vhd, dynamic-vhd, aws,
-    /// gcp, and LinuxKit's raw-bios, raw-efi, qcow2-bios, qcow2-efi; one program for UEFI (a
-    /// unified kernel image): uki
+    /// kernel+squashfs, kernel+iso, tar-kernel-initrd, tar, docker; an image that boots from CD,
+    /// stick and disk, on BIOS and UEFI: iso, and LinuxKit's iso-bios, iso-efi, iso-efi-initrd;
+    /// disks that boot on BIOS and UEFI: vmdk, vmdk-sparse, vmdk-flat, ova, raw, qcow2, vhd,
+    /// dynamic-vhd, aws, gcp, and LinuxKit's raw-bios, raw-efi, qcow2-bios, qcow2-efi; one program
+    /// for UEFI (a unified kernel image): uki
     #[arg(short, long = "format", value_name = "FORMAT", value_delimiter = ',')]
     format: Vec<Format>,
 

@@ -21,6 +21,8 @@ pub enum Format {
     Uki,
     /// `NAME-kernel`, `NAME-squashfs.img`, `NAME-cmdline`.
     KernelSquashfs,
+    /// `NAME-kernel`, `NAME.iso` with the root tree, which does not boot by itself, `NAME-cmdline`.
+    KernelIso,
     /// An image that boots from CD, stick and disk, on BIOS and UEFI.
     Iso(IsoFormat),
     /// A disk that boots on BIOS and UEFI.
@@ -28,8 +30,7 @@ pub enum Format {
 }
 
 /// Formats that LinuxKit knows and this version does not write, and what serves instead.
-const NOT_YET: [(&str, &str); 3] = [
-    ("kernel+iso", "kernel+initrd"),
+const NOT_YET: [(&str, &str); 2] = [
     ("kernel+erofs", "kernel+squashfs"),
     (
         "rpi3",
@@ -63,6 +64,7 @@ impl Format {
             Format::TarKernelInitrd,
             Format::Uki,
             Format::KernelSquashfs,
+            Format::KernelIso,
         ];
         let isos = IsoFormat::ALL.into_iter().map(Format::Iso);
         let disks = DiskFormat::ALL.into_iter().map(Format::Disk);
@@ -77,7 +79,7 @@ impl Format {
     /// Whether it is one stream that can go to standard output.
     pub fn streams(self) -> bool {
         match self {
-            Format::KernelInitrd | Format::KernelSquashfs => false,
+            Format::KernelInitrd | Format::KernelSquashfs | Format::KernelIso => false,
             Format::Tar | Format::Docker | Format::TarKernelInitrd => true,
             Format::Uki | Format::Iso(_) => true,
             Format::Disk(disk) => disk.streams(),
@@ -86,7 +88,13 @@ impl Format {
 
     /// Whether an initrd is part of it.
     pub fn has_initrd(self) -> bool {
-        !matches!(self, Format::Tar | Format::Docker | Format::KernelSquashfs)
+        let trees = [
+            Format::Tar,
+            Format::Docker,
+            Format::KernelSquashfs,
+            Format::KernelIso,
+        ];
+        !trees.contains(&self)
     }
 
     /// What follows the build's name in the names of its files.
@@ -94,6 +102,7 @@ impl Format {
         match self {
             Format::KernelInitrd => &["-kernel", "-initrd.img", "-cmdline"],
             Format::KernelSquashfs => &["-kernel", "-squashfs.img", "-cmdline"],
+            Format::KernelIso => &["-kernel", ".iso", "-cmdline"],
             Format::Tar => &[".tar"],
             Format::Docker => &[".docker"],
             Format::TarKernelInitrd => &["-initrd.tar"],
@@ -125,6 +134,7 @@ impl Format {
             Format::TarKernelInitrd => "tar-kernel-initrd",
             Format::Uki => "uki",
             Format::KernelSquashfs => "kernel+squashfs",
+            Format::KernelIso => "kernel+iso",
             Format::Iso(iso) => iso.name(),
             Format::Disk(disk) => disk.name(),
         }
@@ -170,6 +180,7 @@ mod tests {
             ("kernel+initrd", "-kernel"),
             ("tar-kernel-initrd", "-initrd.tar"),
             ("kernel+squashfs", "-kernel"),
+            ("kernel+iso", "-kernel"),
             ("iso-bios", ".iso"),
             ("iso-efi", "-efi.iso"),
             ("iso-efi-initrd", "-efi-initrd.iso"),
@@ -204,6 +215,7 @@ mod tests {
         let two = clash(&["tar", "vhd", "raw", "dynamic-vhd"]);
         assert_eq!(two, Some(("vhd", "dynamic-vhd", ".vhd")));
         assert!(clash(&["vmdk-flat", "vmdk"]).is_some());
+        assert!(clash(&["iso", "kernel+iso"]).is_some());
         assert!(clash(&["qcow2", "qcow2-bios"]).is_some());
     }
 }

@@ -11,6 +11,7 @@ mod iso;
 pub mod kernel;
 mod media;
 pub mod squashfs;
+mod tree_iso;
 pub mod tree_tar;
 mod uki;
 mod write;
@@ -18,6 +19,7 @@ mod write;
 pub use disk::{DiskFormat, DiskSettings, MachineSettings, MakeDiskError};
 pub use format::{Format, ParseFormatError};
 pub use iso::IsoFormat;
+pub use tree_iso::TreeIsoError;
 pub use uki::MakeUkiError;
 pub use write::{OutputError, Outputs, Settings, Written, write};
 

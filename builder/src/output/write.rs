@@ -17,6 +17,7 @@ use super::iso;
 use super::kernel::KernelError;
 use super::media::{Media, reader};
 use super::squashfs::{TreeSquashfsError, write_squashfs};
+use super::tree_iso::{TreeIsoError, write_tree_iso};
 use super::tree_tar::{TreeTarError, write_tree_tar};
 use super::uki::{MakeUkiError, make_uki};
 use crate::assemble::{Image, Kernel};
@@ -91,6 +92,9 @@ pub enum OutputError {
     /// A squashfs.
     #[error(transparent)]
     Squashfs(#[from] TreeSquashfsError),
+    /// An ISO of the root tree.
+    #[error(transparent)]
+    TreeIso(#[from] TreeIsoError),
     /// Kernel, initrd or command line that no loader takes.
     #[error(transparent)]
     Medium(#[from] MediumError),
@@ -113,11 +117,13 @@ impl OutputError {
             | OutputError::Initrd(InitrdError::Pack(error))
             | OutputError::Tar(TreeTarError::Pack(error))
             | OutputError::Squashfs(TreeSquashfsError::Pack(error))
+            | OutputError::TreeIso(TreeIsoError::Pack(error))
             | OutputError::Kernel(KernelError::Pack(error))
             | OutputError::Uki(MakeUkiError::Pack(error)) => error,
             // A body that is read as a stream has its error inside an I/O error.
             OutputError::Io(error) | OutputError::Initrd(InitrdError::Io(error)) => inside(error)?,
-            OutputError::Tar(TreeTarError::Io(error)) => inside(error)?,
+            OutputError::Tar(TreeTarError::Io(error))
+            | OutputError::TreeIso(TreeIsoError::Io(error)) => inside(error)?,
             OutputError::Tar(TreeTarError::Tar(formats::tarball::TarError::Body {
                 source,
                 ..
@@ -166,6 +172,7 @@ pub fn write(
             (Format::KernelSquashfs, Outputs::Named { dir, name }) => {
                 job.kernel_squashfs(dir, name)?;
             }
+            (Format::KernelIso, Outputs::Named { dir, name }) => job.kernel_iso(dir, name)?,
             (Format::Disk(DiskFormat::VmdkFlat), Outputs::Named { dir, name }) => {
                 job.flat_disk(dir, name)?;
             }
@@ -255,6 +262,18 @@ impl<'a> Job<'a> {
                 "{lost} files lose extended attributes in a squashfs, which has those of user, \
                  trusted and security only"
             ));
+        }
+        self.cmdline_file(dir, name)
+    }
+
+    fn kernel_iso(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
+        self.kernel_file(dir, name)?;
+        let mut file = PendingFile::create(&dir.join(format!("{name}.iso")))?;
+        let lost = write_tree_iso(&mut file, self.image, name)?;
+        self.pending.push(file);
+        if lost > 0 {
+            let warning = format!("{lost} files lose their extended attributes in an ISO");
+            self.warnings.push(warning);
         }
         self.cmdline_file(dir, name)
     }
@@ -376,7 +395,10 @@ impl<'a> Job<'a> {
             }
             Format::Tar => drop(write_tree_tar(out, self.image, false)?),
             Format::Docker => drop(write_tree_tar(out, self.image, true)?),
-            Format::TarKernelInitrd | Format::KernelInitrd | Format::KernelSquashfs => {
+            Format::TarKernelInitrd
+            | Format::KernelInitrd
+            | Format::KernelSquashfs
+            | Format::KernelIso => {
                 self.tar_kernel_initrd(self.kernel(format)?, out)?;
             }
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use formats::disk::{PartitionEntry, read_partitions};
+use formats::iso::{IsoReader, Limits, Names};
 use testdata::{Compression, Image, Layer, Layout, judge};
 
 use crate::program::{Bench, shown};
@@ -287,10 +288,37 @@ fn kernel_and_squashfs_hold_the_system() {
 }
 
 #[test]
+fn kernel_and_iso_hold_the_system() {
+    let bench = Bench::new(&system::images());
+    let outputs = bench.must_build(system::YAML, &["-f", "kernel+iso,kernel+initrd"]);
+    let names: Vec<&str> = outputs.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["os-cmdline", "os-initrd.img", "os-kernel", "os.iso"]
+    );
+    let iso = outputs["os.iso"].clone();
+    let reader = IsoReader::open(&iso).unwrap();
+    assert_eq!(reader.len_bytes(), iso.len() as u64);
+    let entries = reader.entries(Names::RockRidge, Limits::default()).unwrap();
+    let tree = read::initrd(&outputs["os-initrd.img"]);
+    assert_eq!(entries.len(), tree.0.len());
+    for entry in &entries {
+        let shown = String::from_utf8_lossy(&entry.path);
+        assert!(tree.0.contains_key(&entry.path), "{shown}");
+    }
+    // Bodies, through a second pair of eyes.
+    let arguments = ["-R", "-i", "os.iso", "-x", "/etc/motd"];
+    let Some(motd) = run("isoinfo", &arguments, &bench.out()) else {
+        return;
+    };
+    assert_eq!(motd, "hello");
+}
+
+#[test]
 fn a_kernel_that_does_not_boot_is_refused() {
     // Nothing that a loader knows.
     let bench = Bench::new(&system::images());
-    for format in ["raw", "ova", "vmdk", "qcow2-efi"] {
+    for format in ["raw", "ova", "vmdk", "qcow2-efi", "iso"] {
         let mut command = bench.build();
         command.args(["-f", format]).arg(bench.yaml(system::YAML));
         bench.assert_failed(&command.output().unwrap(), &["not a Linux kernel image"]);
