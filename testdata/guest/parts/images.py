@@ -10,6 +10,8 @@ from .tree import Tree
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TAG = "1"
+# With cgroup v2 runc lets a container open no device that its configuration does not name.
+ALL_DISKS = [{"path": "all", "type": "b"}]
 
 RUNC = "runc libseccomp2 libc6"
 FORMAT = ("e2fsprogs libext2fs2 libcom-err2 libss2 libblkid1 libuuid1 fdisk libfdisk1 libsmartcols1 libreadline8"
@@ -112,10 +114,12 @@ class Parts:
         disk = self.layer(self.of_packages(FORMAT))
         self.image("format", [busybox, disk, self.layer(self.rootfs("format"))], ["/usr/bin/format.sh", "docker-data"], {
             "binds": ["/dev:/dev"], "capabilities": ["CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_SYS_RAWIO"],
+            "devices": ALL_DISKS,
         })
         self.image("mount", [busybox, disk, self.layer(self.rootfs("mount"))],
                    ["/usr/bin/mount.sh", "docker-data", "/var/lib/docker"], {
             "binds": ["/dev:/dev", "/var:/var:rshared,rbind"], "capabilities": ["CAP_SYS_ADMIN"],
+            "devices": ALL_DISKS,
             "rootfsPropagation": "shared",
         })
         self.image("dhcp", [busybox, self.layer(self.rootfs("dhcp"))], ["/usr/bin/dhcp.sh"], {
@@ -130,7 +134,7 @@ class Parts:
     def services(self, busybox):
         self.image("getty", [busybox, self.layer(self.rootfs("getty"))], ["/usr/bin/getty.sh"], {
             "binds": ["/dev:/dev", "/run:/run", "/tmp:/tmp"], "pid": "host", "net": "host", "ipc": "host",
-            "uts": "host", "capabilities": ["all"],
+            "uts": "host", "capabilities": ["all"], "devices": [{"path": "all", "type": "c"}],
         })
         self.image("sshd", [busybox, self.layer(self.of_packages(SSHD, self.sshd_keeps)), self.layer(self.rootfs("sshd"))],
                    ["/usr/bin/sshd.sh"], {

@@ -115,7 +115,7 @@ impl Container {
             .context("open", log)?;
         let errors = output.try_clone().context("open", log)?;
         let status = Command::new(RUNC)
-            .args(["create", "--no-pivot", "--bundle"])
+            .args(["create", "--bundle"])
             .arg(&self.bundle)
             .arg("--pid-file")
             .arg(&pid_file)
