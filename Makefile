@@ -52,6 +52,7 @@ bench: tools build ## measure a cold build of the Docker host, and a push
 
 soak: tools ## the tests that take long: more random layers, more boots, fuzzing
 	LKBUILD_RANDOM_SEQUENCES=20000 $(CARGO) test --locked --package lkbuild --test layers
+	LKBUILD_KILLS=120 $(CARGO) test --locked --package lkbuild --test pipeline kills
 	$(CARGO) test $(CHECKED) -- --ignored --test-threads 1
 	fuzz/run 600
 

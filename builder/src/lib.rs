@@ -13,6 +13,7 @@ pub mod config;
 pub mod digest;
 pub mod inspect;
 pub mod layer;
+pub mod lockfile;
 pub mod output;
 pub mod pack;
 pub mod progress;

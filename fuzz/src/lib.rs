@@ -12,6 +12,7 @@ pub mod document;
 pub mod inspect;
 pub mod kernel;
 pub mod layer;
+pub mod lock;
 pub mod pack;
 pub mod reference;
 pub mod reuse;
@@ -37,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("layer", layer::layer),
     ("ova", appliance::ova),
     ("ovf", appliance::ovf),
+    ("lock", lock::lock),
     ("pack", pack::pack),
     ("pack-index", pack::pack_index),
     ("pe", inspect::pe),

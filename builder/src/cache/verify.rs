@@ -94,15 +94,14 @@ fn check_index(images: &Images) -> Result<Option<Finding>, StoreError> {
     let store = images.store();
     let (problem, healed) = match store.entries() {
         Ok(_) => return Ok(None),
-        Err(error @ StoreError::Index { .. }) if images.is_offline() => (error.to_string(), false),
-        Err(StoreError::Index { .. }) => match store.heal_index()? {
+        Err(error) if images.is_offline() => (error.to_string(), false),
+        Err(_) => match store.heal_index()? {
             Some((aside, error)) => {
                 let aside = aside.display();
                 (format!("{error} (moved to {aside})"), true)
             }
             None => return Ok(None),
         },
-        Err(error) => return Err(error),
     };
     Ok(Some(Finding {
         path: store.dir().join("index.json"),

@@ -1,6 +1,6 @@
 //! `lkbuild build`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroUsize;
@@ -15,6 +15,7 @@ use super::disk::DiskArgs;
 use super::images::load_files;
 use super::input::default_name;
 use super::limits::LimitArgs;
+use super::lock::LockedArgs;
 use super::source::{CacheSizeArgs, SourceArgs, Want};
 use crate::assemble::sbom::{SYNTHETIC_TIME, rfc3339};
 use crate::build::{Context, SbomPlan, build, resolve};
@@ -117,6 +118,9 @@ pub(super) struct BuildArgs {
 
     #[command(flatten)]
     source: SourceArgs,
+
+    #[command(flatten)]
+    locked: LockedArgs,
 
     #[command(flatten)]
     cache_size: CacheSizeArgs,
@@ -276,7 +280,7 @@ pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> 
         platform: Platform::linux(&args.arch),
         pull: args.pull,
         sboms: plan.sbom.is_some(),
-        pins: HashMap::new(),
+        pins: args.locked.pins(&args.files, &moby, progress)?,
     };
     let images = args.source.images(args.source.store()?, want, progress)?;
     let workers = Workers::new(plan.threads).map_err(|e| CliError::Setup(e.to_string()))?;
@@ -289,7 +293,7 @@ pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> 
         sbom: plan.sbom.clone(),
     };
     let written = build_and_heal(&args, &plan, &moby, &context)?;
-    if let Some(max_bytes) = args.cache_size.max_pack_bytes() {
+    if let Some(max_bytes) = args.cache_size.max_pack_bytes(&args.source.settings()?)? {
         evict(&images, max_bytes, progress);
     }
     report(&written, progress);

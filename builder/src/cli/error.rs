@@ -105,6 +105,14 @@ pub enum CliError {
     /// A bundle can't be written.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// A lock file that can't be used, or does not have what is asked for.
+    #[error("{}: {reason}", .path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A name that is to be removed.
     #[error("the cache has no image {name}; `lkbuild cache ls` lists what there is")]
     NotInCache {
@@ -176,7 +184,10 @@ impl CliError {
     pub fn failure(&self) -> Failure {
         match self {
             CliError::Usage(_) => Failure::Usage,
-            CliError::Input { .. } | CliError::Config(_) | CliError::Runtime(_) => Failure::Config,
+            CliError::Input { .. }
+            | CliError::Lock { .. }
+            | CliError::Config(_)
+            | CliError::Runtime(_) => Failure::Config,
             CliError::Registry(_)
             | CliError::Fetch(_)
             | CliError::NotInCache { .. }

@@ -1,11 +1,15 @@
 //! Images named on the command line: by name, or by the YAML that uses them.
 
+use std::collections::HashMap;
+
 use clap::Args;
 
 use super::CliError;
 use super::input::read_all;
+use super::lock::LockedArgs;
 use crate::cache::{Wish, wishes};
 use crate::config::{Moby, load};
+use crate::digest::Digest;
 use crate::progress::{Event, Progress};
 use crate::reference::Reference;
 use crate::registry::Platform;
@@ -23,6 +27,9 @@ pub(super) struct ImageArgs {
     #[arg(long, visible_alias = "platform", value_name = "ARCH", value_delimiter = ',',
           default_value = std::env::consts::ARCH)]
     arch: Vec<String>,
+
+    #[command(flatten)]
+    locked: LockedArgs,
 }
 
 impl ImageArgs {
@@ -43,18 +50,25 @@ impl ImageArgs {
         self.what.iter().filter(|w| is_yaml(w)).cloned().collect()
     }
 
-    /// The images that are meant.
-    pub(super) fn wishes(&self, offline: bool, progress: &Progress) -> Result<Vec<Wish>, CliError> {
+    /// The images that are meant, and what they must stand for.
+    pub(super) fn wishes(
+        &self,
+        offline: bool,
+        progress: &Progress,
+    ) -> Result<(Vec<Wish>, HashMap<String, Digest>), CliError> {
         let mut all = Vec::new();
+        let mut pins = HashMap::new();
         let files = self.files();
         if !files.is_empty() {
-            all.extend(wishes(&load_files(&files, offline, progress)?));
+            let moby = load_files(&files, offline, progress)?;
+            pins = self.locked.pins(&files, &moby, progress)?;
+            all.extend(wishes(&moby));
         }
         for name in self.what.iter().filter(|w| !is_yaml(w)) {
             let name = parse_name(name)?;
             all.push(Wish { name, volume: None });
         }
-        Ok(all)
+        Ok((all, pins))
     }
 }
 

@@ -10,10 +10,12 @@ mod import;
 mod input;
 mod inspect;
 mod limits;
+mod lock;
 mod manual;
 mod push;
 mod rm;
 mod run;
+mod settings;
 mod source;
 mod vcenter;
 
@@ -79,6 +81,8 @@ enum Command {
     Rm(rm::RmCommand),
     /// Say what a file that boots is and what is in it
     Inspect(inspect::InspectArgs),
+    /// Write down what the names in YAML files stand for
+    Lock(Box<lock::LockCommandArgs>),
     /// Print the version
     Version,
     /// Print completions for a shell
@@ -121,6 +125,7 @@ pub fn run_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Import(command) => import::run(command, &progress),
         Command::Rm(command) => rm::run(command, &progress),
         Command::Inspect(args) => inspect::run(&args, cli.json),
+        Command::Lock(args) => lock::run(&args, &progress),
         Command::Version => manual::version(),
         Command::Completions { shell } => manual::completions(shell, &mut Cli::command()),
         Command::Man { dir } => manual::man(&dir, Cli::command()),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::settings::Settings;
 use super::{CliError, credentials};
 use crate::digest::Digest;
 use crate::progress::Progress;
@@ -20,13 +21,26 @@ pub(super) struct CacheArgs {
     /// The cache: an OCI layout that LinuxKit can use as well (default: ~/.linuxkit/cache)
     #[arg(long, value_name = "DIR", env = "LINUXKIT_CACHE")]
     cache: Option<PathBuf>,
+
+    /// Configuration file (default: $XDG_CONFIG_HOME/lkbuild/config.toml, where it is there)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 impl CacheArgs {
+    /// What the configuration file says.
+    pub(super) fn settings(&self) -> Result<Settings, CliError> {
+        Settings::load(self.config.as_deref())
+    }
+
     /// Its folder.
     pub(super) fn dir(&self) -> Result<PathBuf, CliError> {
-        match (&self.cache, std::env::home_dir()) {
-            (Some(dir), _) => Ok(dir.clone()),
+        let dir = match &self.cache {
+            Some(dir) => Some(dir.clone()),
+            None => self.settings()?.cache,
+        };
+        match (dir, std::env::home_dir()) {
+            (Some(dir), _) => Ok(dir),
             (None, Some(home)) => Ok(home.join(".linuxkit/cache")),
             (None, None) => Err(CliError::Usage(
                 "there is no home folder: name a cache with --cache".into(),
@@ -44,15 +58,26 @@ impl CacheArgs {
 #[derive(Debug, Args)]
 pub(super) struct CacheSizeArgs {
     /// Most that compressed layers (packs) may take in the cache, as 500M or 20G; the least used
-    /// go first, none is no bound
-    #[arg(long, value_name = "SIZE", default_value = "20G", value_parser = parse_bound)]
-    cache_size: Bound,
+    /// go first, none is no bound (default: 20G)
+    #[arg(long, value_name = "SIZE", value_parser = parse_bound)]
+    cache_size: Option<Bound>,
 }
+
+/// What packs may take where nobody says otherwise.
+const DEFAULT_CACHE_BYTES: u64 = 20_000_000_000;
 
 impl CacheSizeArgs {
     /// In bytes; `None` is no bound.
-    pub(super) fn max_pack_bytes(&self) -> Option<u64> {
-        self.cache_size.0
+    pub(super) fn max_pack_bytes(&self, settings: &Settings) -> Result<Option<u64>, CliError> {
+        match (self.cache_size, &settings.cache_size) {
+            (Some(bound), _) => Ok(bound.0),
+            (None, Some(text)) => parse_bound(text).map(|bound| bound.0).map_err(|reason| {
+                CliError::Usage(format!(
+                    "cache-size {text:?} in the configuration: {reason}"
+                ))
+            }),
+            (None, None) => Ok(Some(DEFAULT_CACHE_BYTES)),
+        }
     }
 }
 
@@ -152,6 +177,11 @@ impl Want {
     pub(super) fn pull(self, pull: bool) -> Self {
         Want { pull, ..self }
     }
+
+    /// What names must stand for.
+    pub(super) fn pins(self, pins: HashMap<String, Digest>) -> Self {
+        Want { pins, ..self }
+    }
 }
 
 impl SourceArgs {
@@ -204,9 +234,15 @@ impl SourceArgs {
         Ok(images.with_limits(limits))
     }
 
+    /// What the configuration file says.
+    pub(super) fn settings(&self) -> Result<Settings, CliError> {
+        self.cache.settings()
+    }
+
     fn remote_options(&self) -> Result<RemoteOptions, CliError> {
+        let settings = self.settings()?;
         let mut ca_certificates = Vec::new();
-        for path in &self.cert_file {
+        for path in self.cert_file.iter().chain(&settings.certificates) {
             let pem = std::fs::read(path).map_err(|source| CliError::File {
                 path: path.clone(),
                 source,
@@ -223,9 +259,15 @@ impl SourceArgs {
                 None => ("*".to_owned(), mirror.clone()),
             }
         });
+        let configured = settings
+            .mirrors
+            .iter()
+            .flat_map(|(registry, urls)| urls.iter().map(|url| (registry.clone(), url.clone())));
+        let mut insecure = self.insecure_registry.clone();
+        insecure.extend(settings.insecure_registries.iter().cloned());
         Ok(RemoteOptions {
-            insecure: self.insecure_registry.clone(),
-            mirrors: mirrors.collect(),
+            insecure,
+            mirrors: mirrors.chain(configured).collect(),
             ca_certificates,
             credentials: Box::new(credentials::lookup),
             ..RemoteOptions::default()

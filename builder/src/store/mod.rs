@@ -223,12 +223,12 @@ impl Store {
         action(&Locked { store: self })
     }
 
-    /// Moves an `index.json` that is damaged away, so that the store can be used; `None` where it
+    /// Moves an `index.json` that is damaged or can't be read away, so that the store can be used; `None` where it
     /// is good. Names are found again when they are asked of a registry.
     pub fn heal_index(&self) -> Result<Option<(PathBuf, StoreError)>, StoreError> {
         let error = match self.entries() {
-            Err(error @ StoreError::Index { .. }) => error,
-            other => return other.map(|_| None),
+            Err(error) => error,
+            Ok(_) => return Ok(None),
         };
         let path = self.index_path();
         let aside = self.dir.join("index.json.damaged");

@@ -4,6 +4,7 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod air_gap;
 mod bundle;
 mod cache;
 mod command_line;
@@ -12,13 +13,17 @@ mod damage;
 mod disks;
 mod failures;
 mod initrd;
+mod kills;
 mod lab;
 mod limits;
+mod linuxkit_cache;
+mod lock;
 mod memory;
 mod offline;
 mod program;
 mod read;
 mod rebuild;
 mod sources;
+mod store_damage;
 mod system;
 mod vectors;

@@ -55,9 +55,9 @@ pub(super) fn run(args: &ExportArgs, progress: &Progress) -> Result<(), CliError
         let message = "--offline and --pull can't be given together";
         return Err(CliError::Usage(message.into()));
     }
-    let wishes = args.images.wishes(args.source.offline, progress)?;
+    let (wishes, pins) = args.images.wishes(args.source.offline, progress)?;
     let platforms = args.images.platforms();
-    let want = Want::of(&platforms).pull(args.pull);
+    let want = Want::of(&platforms).pull(args.pull).pins(pins);
     let store = args.source.store()?;
     let images = args.source.images(store.clone(), want, progress)?;
     let fetched = fetch(&images, &wishes, &platforms, progress)?;

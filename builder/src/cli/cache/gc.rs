@@ -26,7 +26,8 @@ pub(in super::super) struct GcArgs {
 pub(super) fn run(args: &GcArgs, progress: &Progress) -> Result<(), CliError> {
     let store = args.cache.store()?;
     let grace = Duration::from_secs(args.grace);
-    let freed = gc(&store, grace, args.size.max_pack_bytes())?;
+    let max_pack_bytes = args.size.max_pack_bytes(&args.cache.settings()?)?;
+    let freed = gc(&store, grace, max_pack_bytes)?;
     progress.emit(&Event::Freed {
         files: freed.files,
         bytes: freed.bytes,

@@ -26,9 +26,9 @@ pub(in super::super) struct PullArgs {
 
 pub(super) fn run(args: &PullArgs, progress: &Progress) -> Result<(), CliError> {
     let offline = args.source.offline;
-    let wishes = args.images.wishes(offline, progress)?;
+    let (wishes, pins) = args.images.wishes(offline, progress)?;
     let platforms = args.images.platforms();
-    let want = Want::of(&platforms).pull(!offline);
+    let want = Want::of(&platforms).pull(!offline).pins(pins);
     let images = args.source.images(args.source.store()?, want, progress)?;
     let fetched = fetch(&images, &wishes, &platforms, progress)?;
     let all = fetched.parts.all();

@@ -1,0 +1,134 @@
+//! Lock files: what is built is what was locked, wherever tags point since.
+
+use std::fs;
+
+use testdata::{Image, Layer, Layout, Registry};
+
+use crate::program::{Bench, files, shown};
+
+fn image(text: &str) -> Image {
+    Image::new()
+        .layer(&Layer::new().file("etc/version", text))
+        .platforms(["linux/amd64", "linux/arm64"])
+}
+
+/// A registry with the image in its first version, and YAML that uses it.
+fn registry() -> Option<(Registry, String)> {
+    let registry = Registry::start()?;
+    let images = Layout::new()
+        .image("test/app:1", &image("one"))
+        .image("test/base:1", &image("base"));
+    registry.push(&images);
+    let host = registry.host();
+    let yaml = format!("init:\n  - {host}/test/base:1\n  - {host}/test/app:1\n");
+    Some((registry, yaml))
+}
+
+#[test]
+fn what_was_locked_is_built_after_the_tag_moved() {
+    let Some((registry, yaml)) = registry() else {
+        return;
+    };
+    let bench = Bench::new(&Layout::new());
+    let first = bench.must_build(&yaml, &[]);
+    bench.must_run(&["lock", "os.yml"]);
+    let text = fs::read_to_string(bench.path("os.lock")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    // Each of the two: the index and two platforms, sorted.
+    assert_eq!(lines.len(), 7, "{text}");
+    assert_eq!(lines[0], "lkbuild-lock 1");
+    let host = registry.host();
+    assert!(
+        lines[1].starts_with(&format!("{host}/test/app:1 index sha256:")),
+        "{text}"
+    );
+    assert!(lines[2].contains(" linux/amd64 sha256:"), "{text}");
+    assert!(lines[6].starts_with(&format!("{host}/test/base:1 linux/arm64 sha256:")));
+    registry.push(&Layout::new().image("test/app:1", &image("two")));
+    // A cache that never saw the first version.
+    let other = Bench::new(&Layout::new());
+    fs::write(other.path("os.lock"), &text).unwrap();
+    assert!(other.must_build(&yaml, &["--locked"]) == first);
+    assert!(other.must_build(&yaml, &["--locked", "--pull"]) == first);
+    assert!(other.must_build(&yaml, &["--locked", "--offline"]) == first);
+    other.assert_store_is_good();
+    let moved = other.must_build(&yaml, &["--pull"]);
+    assert!(moved != first, "the tag did not move");
+    // The cache knows the tag as something else by now.
+    assert!(other.must_build(&yaml, &["--locked"]) == first);
+    // What is locked is carried as well.
+    other.must_run(&[
+        "cache", "export", "--locked", "--arch", "amd64", "-o", "b.tar", "os.yml",
+    ]);
+    let carried = Bench::new(&Layout::new());
+    fs::copy(other.path("b.tar"), carried.path("b.tar")).unwrap();
+    fs::write(carried.path("os.lock"), &text).unwrap();
+    carried.must_run(&["cache", "import", "b.tar"]);
+    assert!(carried.must_build(&yaml, &["--locked", "--offline"]) == first);
+    assert!(carried.must_build(&yaml, &["--offline"]) == first);
+    // Locking again keeps what is there; only an update asks for it.
+    other.yaml(&yaml);
+    other.must_run(&["lock", "os.yml"]);
+    assert_eq!(fs::read_to_string(other.path("os.lock")).unwrap(), text);
+    other.must_run(&["lock", "--update", &format!("{host}/test/app:1"), "os.yml"]);
+    let updated = fs::read_to_string(other.path("os.lock")).unwrap();
+    assert!(updated != text && updated.lines().nth(4) == text.lines().nth(4));
+    assert!(other.must_build(&yaml, &["--locked"]) == moved);
+}
+
+#[test]
+fn a_lock_file_that_lacks_something_is_refused() {
+    let images = Layout::new()
+        .image("test/app:1", &image("one"))
+        .image("test/base:1", &image("base"));
+    let bench = Bench::new(&images);
+    let yaml = bench.yaml("init:\n  - test/base:1\n");
+    let yaml = yaml.to_str().unwrap();
+    let build = |words: &[&str]| {
+        let mut command = bench.build();
+        let arguments = ["--offline", "--locked", yaml];
+        let output = command.args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+        bench.assert_failed(&output, words);
+    };
+    build(&["os.lock", "docker.io/test/base:1", "lkbuild lock"]);
+    bench.must_run(&["lock", "--offline", yaml]);
+    bench.must_build("init:\n  - test/base:1\n", &["--locked", "--offline"]);
+    bench.clear_out();
+    bench.yaml("init:\n  - test/base:1\n  - test/app:1\n");
+    build(&["docker.io/test/app:1"]);
+    let lock = bench.path("os.lock");
+    let text = fs::read_to_string(&lock).unwrap();
+    fs::write(&lock, text.replace("index sha256:", "index md5:")).unwrap();
+    build(&["os.lock", "line 2"]);
+    // Another digest: what the cache has of that name is not taken.
+    let other = "0".repeat(64);
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines[1] = format!("docker.io/test/base:1 index sha256:{other}");
+    fs::write(&lock, lines.join("\n")).unwrap();
+    bench.yaml("init:\n  - test/base:1\n");
+    let output = bench.build().args(["--offline", "--locked", yaml]).output();
+    let output = output.unwrap();
+    bench.assert_failed(&output, &["docker.io/test/base:1"]);
+    assert!(files(&bench.out()).is_empty());
+}
+
+#[test]
+fn tags_that_move_are_warned_of() {
+    let images = Layout::new()
+        .image("test/app:latest", &image("one"))
+        .image("test/base:1", &image("base"));
+    let bench = Bench::new(&images);
+    let yaml = "init:\n  - test/base:1\n  - test/app\n  - test/app:latest\n";
+    let (output, _) = bench.build_with(yaml, &["--offline"]);
+    let text = shown(&output);
+    assert_eq!(
+        text.matches("may be another image tomorrow").count(),
+        1,
+        "{text}"
+    );
+    assert!(text.contains("os.yml:3:5"), "{text}");
+    bench.must_run(&["lock", "--offline", "os.yml"]);
+    let (output, _) = bench.build_with(yaml, &["--offline", "--locked"]);
+    assert!(!shown(&output).contains("tomorrow"), "{}", shown(&output));
+}
