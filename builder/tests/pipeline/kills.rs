@@ -56,9 +56,9 @@ fn builds_at_once_on_one_store_survive_kills_and_eviction() {
                     .unwrap()
             })
             .collect();
-        for victim in 0..AT_ONCE / 2 {
+        for victim in &mut builds[..AT_ONCE / 2] {
             std::thread::sleep(Duration::from_millis(random.below(250) as u64));
-            builds[victim].kill().unwrap();
+            victim.kill().unwrap();
         }
         for (n, build) in builds.into_iter().enumerate() {
             let output = build.wait_with_output().unwrap();

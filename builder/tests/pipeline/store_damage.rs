@@ -44,7 +44,7 @@ fn damage(path: &Path, damage: Damage) {
         Damage::Empty => bytes.clear(),
         Damage::Missing => return fs::remove_file(path).unwrap(),
         Damage::Unreadable => {
-            return fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+            return fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
         }
         Damage::OtherBytes => bytes = b"{\"manifests\": [], \"schemaVersion\": 2}".to_vec(),
     }
