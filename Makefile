@@ -46,9 +46,11 @@ endif
 demo: tools build ## build a Docker host from Debian's packages and boot it in QEMU
 	testdata/guest/demo
 
-bench: tools build ## measure a cold build of the Docker host, and a push
+bench: tools build ## measure a cold build of the Docker host, a push, and disks beside qemu-img
 	testdata/bench
 	testdata/bench-push
+	$(CARGO) build --release --locked --package lkbuild-formats --example convert_disk
+	testdata/bench-disks
 
 soak: tools ## the tests that take long: more random layers, more boots, fuzzing
 	LKBUILD_RANDOM_SEQUENCES=20000 $(CARGO) test --locked --package lkbuild --test layers
