@@ -118,7 +118,7 @@ pub(super) fn bios_loader(medium: &Bytes, start_bytes: u64) -> Option<Told> {
 
 /// Types of partitions that are met often (UEFI specification 2.10, 5.3.3; UAPI group,
 /// Discoverable Partitions).
-fn type_name(guid: &str) -> String {
+pub(super) fn type_name(guid: &str) -> String {
     let name = match guid {
         "C12A7328-F81F-11D2-BA4B-00A0C93EC93B" => "EFI system partition",
         "0FC63DAF-8483-4772-8E79-3D69D8477DE4" => "Linux data",

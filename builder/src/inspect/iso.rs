@@ -3,7 +3,7 @@
 use formats::disk::read_partitions;
 use formats::iso::{EntryKind, IsoReader, Limits, Names};
 
-use super::disk::bios_loader;
+use super::disk::{bios_loader, type_name};
 use super::{Bytes, Inspector, Section, part};
 
 /// Platforms of the boot catalog (El Torito 1.0, 2.1; UEFI specification 2.10, 13.3.2).
@@ -71,6 +71,7 @@ impl Inspector {
                 Section::default()
                     .number("number", entry.number as u64)
                     .text("name", &entry.name)
+                    .text("type", type_name(&entry.type_guid))
                     .number("start_bytes", entry.start_bytes)
                     .bytes("partition_bytes", entry.len_bytes)
             });

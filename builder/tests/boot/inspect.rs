@@ -14,7 +14,7 @@ use crate::efi::Medium;
 use crate::system::System;
 
 /// Outputs of the system, and what kind of file they are.
-const OUTPUTS: [(&str, &str); 12] = [
+const OUTPUTS: [(&str, &str); 13] = [
     ("os-kernel", "kernel"),
     ("os-initrd.img", "initrd"),
     ("os.tar", "tar"),
@@ -27,11 +27,12 @@ const OUTPUTS: [(&str, &str); 12] = [
     ("os.qcow2", "qcow2"),
     ("os.vhd", "vhd"),
     ("os.img.tar.gz", "gcp"),
+    ("os.iso", "iso"),
 ];
 
 /// The formats that these are. (`vmdk-flat` has the names of `vmdk`.)
 const FORMATS: &str =
-    "kernel+initrd,tar,tar-kernel-initrd,uki,raw,vmdk,vmdk-sparse,ova,qcow2,dynamic-vhd,gcp";
+    "kernel+initrd,tar,tar-kernel-initrd,uki,raw,vmdk,vmdk-sparse,ova,qcow2,dynamic-vhd,gcp,iso";
 
 /// The system in all of them, built once.
 fn outputs() -> Option<&'static System> {
