@@ -52,10 +52,12 @@ bench: tools build ## measure a cold build of the Docker host, a push, and disks
 	$(CARGO) build --release --locked --package lkbuild-formats --example convert_disk
 	testdata/bench-disks
 
-soak: tools ## the tests that take long: more random layers, more boots, fuzzing
+soak: tools ## the tests that take long: random layers, faults, boots, rules switched off, fuzzing
 	LKBUILD_RANDOM_SEQUENCES=20000 $(CARGO) test --locked --package lkbuild --test layers
 	LKBUILD_KILLS=120 $(CARGO) test --locked --package lkbuild --test pipeline kills
+	LKBUILD_RANDOM_SEQUENCES=2000 $(CARGO) test --locked --package lkbuild --lib --test pipeline
 	$(CARGO) test $(CHECKED) -- --ignored --test-threads 1
+	testdata/mutate
 	fuzz/run 600
 
 fuzz: ## fuzz each target for TIME seconds (TARGET=name for one)

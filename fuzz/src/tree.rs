@@ -12,7 +12,11 @@ mod engine;
 pub fn tree(data: &[u8]) {
     let mut rest = data.iter();
     let mut choose = |bound: usize| usize::from(rest.next().copied().unwrap_or(0)) % bound;
-    let layers = sequences::layers(&mut choose);
+    // Now and then with names that try to get out.
+    let layers = match choose(4) {
+        0 => sequences::hostile(&mut choose),
+        _ => sequences::layers(&mut choose),
+    };
     match (
         engine::merge(&layers, Compression::None),
         model::merge(&layers),

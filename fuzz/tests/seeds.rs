@@ -68,3 +68,12 @@ fn every_folder_belongs_to_a_target() {
         }
     }
 }
+
+#[test]
+fn every_target_has_a_row_in_the_readme() {
+    let readme = std::fs::read_to_string(folder("README.md")).unwrap();
+    for (name, _) in TARGETS {
+        let row = format!("\n| {name} | ");
+        assert!(readme.contains(&row), "fuzz/README.md lacks {name}");
+    }
+}

@@ -92,7 +92,7 @@ impl<'l, R: Read> Archive<'l, R> {
     }
 
     /// The next entry, whatever was left of the last one's body skipped; `None` at the end marker
-    /// (a block of zeros) or where the archive ends at a header.
+    /// (two blocks of zeros, or one at the archive's end) or where the archive ends at a header.
     pub fn next_entry(&mut self) -> Result<Option<RawEntry>, LayerError> {
         let start = self.offset;
         self.advance().map_err(|kind| kind.at(None, start))
@@ -315,19 +315,20 @@ impl<'l, R: Read> Archive<'l, R> {
     fn read_header(&mut self) -> Result<Option<Header>, LayerErrorKind> {
         let mut header = Header::new_old();
         let block = header.as_mut_bytes();
-        let mut filled = 0;
-        while filled < block.len() {
-            match self.reader.read(&mut block[filled..]) {
-                Ok(0) if filled == 0 => return Ok(None),
-                Ok(0) => return Err(LayerErrorKind::Truncated),
-                Ok(n) => filled += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(read_error(e)),
-            }
+        match self.read_block(block)? {
+            0 => return Ok(None),
+            BLOCK => {}
+            _ => return Err(LayerErrorKind::Truncated),
         }
-        self.offset += BLOCK_BYTES;
         if block.iter().all(|&b| b == 0) {
-            return Ok(None);
+            // The second block of the end marker may be missing. Something else in its place is
+            // where tools disagree whether the archive goes on.
+            let mut second = [0u8; BLOCK];
+            self.read_block(&mut second)?;
+            return match second.iter().all(|&b| b == 0) {
+                true => Ok(None),
+                false => Err(LayerErrorKind::LoneZeros),
+            };
         }
         let sum: i64 = block[..148]
             .iter()
@@ -339,6 +340,21 @@ impl<'l, R: Read> Archive<'l, R> {
             return Err(LayerErrorKind::Checksum);
         }
         Ok(Some(header))
+    }
+
+    /// Reads a block; fewer bytes only where the archive ends.
+    fn read_block(&mut self, block: &mut [u8; BLOCK]) -> Result<usize, LayerErrorKind> {
+        let mut filled = 0;
+        while filled < block.len() {
+            match self.reader.read(&mut block[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(read_error(e)),
+            }
+        }
+        self.offset += filled as u64;
+        Ok(filled)
     }
 
     fn read_extension(

@@ -37,6 +37,11 @@ pub enum LayerErrorKind {
     /// The tar ends in the middle of a header or body.
     #[error("the layer's tar is cut short")]
     Truncated,
+    /// A block of zeros with something after it that is none.
+    #[error(
+        "a block of zeros in the middle of the tar: some tools take it for the end and some do not, so the layer is refused"
+    )]
+    LoneZeros,
     /// A header block whose checksum is wrong.
     #[error("damaged tar header: its checksum does not match")]
     Checksum,

@@ -251,6 +251,41 @@ fn entries_and_bytes_are_bounded() {
     );
 }
 
+/// A small blob may unpack to so much, a larger one to a multiple of its length, none to more than
+/// the limit of every layer.
+#[test]
+fn a_bomb_is_bounded_by_the_length_of_its_blob() {
+    let bound = |bytes: u64| {
+        let bound = Limits::default().for_blob(bytes).unpacked();
+        (bound.limit, bound.flag)
+    };
+    assert_eq!(bound(0), (RATIO_FREE_BYTES, "max-layer-ratio"));
+    assert_eq!(bound(10 << 20), (1000 << 20, "max-layer-ratio"));
+    assert_eq!(bound(1 << 30), (16 << 30, "max-layer-bytes"));
+    let unknown = Limits::default().unpacked();
+    assert_eq!(unknown.limit, 16 << 30);
+}
+
+#[test]
+fn the_holes_of_a_sparse_file_are_bounded_too() {
+    let head = pax(&[
+        ("GNU.sparse.size", b"1099511627776"),
+        ("GNU.sparse.map", b"0,1"),
+    ]);
+    let mut visited = 0;
+    let error = read_layer(
+        [head, file("f", b"x")].concat().as_slice(),
+        &Limits::default(),
+        |_, _| {
+            visited += 1;
+            Ok(())
+        },
+    )
+    .unwrap_err();
+    assert!(error.to_string().contains("--max-layer-bytes"), "{error}");
+    assert_eq!(visited, 0, "nobody should read a tebibyte of zeros");
+}
+
 #[test]
 fn pax_sparse_files_of_every_version_have_their_holes() {
     let want = [&[0; 3][..], b"ab", &[0; 5], b"c", &[0; 2]].concat();

@@ -4,11 +4,13 @@ use std::io;
 
 use super::document::DocumentError;
 use crate::digest::VerifyError;
+use crate::layer::Escaped;
 use crate::store::StoreError;
 
-/// An image could not be had: which one, and why.
+/// An image could not be had: which one, and why. Some of the words come from the image's documents:
+/// they make no lines of their own.
 #[derive(Debug, thiserror::Error)]
-#[error("{image}: {kind}")]
+#[error("{image}: {}", Escaped(.kind.to_string().as_bytes()))]
 pub struct RegistryError {
     /// Full name of the image (or the file it was looked for in).
     pub image: String,

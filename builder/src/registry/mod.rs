@@ -60,6 +60,4 @@ pub trait Source: Send + Sync {
 }
 
 #[cfg(test)]
-mod hostile_tests;
-#[cfg(test)]
 mod tests;

@@ -96,4 +96,6 @@ fn wrong<T>(span: &Span, message: impl Into<String>, help: impl Into<String>) ->
 }
 
 #[cfg(test)]
+mod rights_tests;
+#[cfg(test)]
 mod tests;

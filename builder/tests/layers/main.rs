@@ -9,4 +9,5 @@ mod packs;
 mod random;
 mod refused;
 mod suites;
+mod threat_model;
 mod umoci;

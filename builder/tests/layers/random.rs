@@ -69,6 +69,7 @@ fn engine_agrees_with_the_model_on_random_layers() {
             ),
         }
     }
+    println!("inputs: {count}");
     // Enough must be left that are images at all.
     assert!(refused < count / 2, "{refused} of {count} refused");
 }
@@ -96,6 +97,7 @@ fn engine_agrees_with_umoci_on_random_layers() {
             )
         })
     });
+    println!("inputs: {}", sequences.len());
     let all = complaints.join("\n");
     assert!(all.is_empty(), "umoci against the engine:\n{all}");
 }

@@ -94,5 +94,6 @@ fn no_entry_reaches_outside_its_own_tree() {
             assert!(own, "seed {seed}: the {kind} lacks the image");
         }
     }
+    println!("inputs: {}", sequence_count());
     assert!(refused < sequence_count() / 2, "{refused} refused");
 }

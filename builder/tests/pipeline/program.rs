@@ -143,13 +143,17 @@ impl Bench {
     /// Fails the test where a blob of the cache is not what its name says, or something half
     /// written lies about.
     pub(crate) fn assert_store_is_good(&self) {
-        let cache = self.cache();
-        for (name, bytes) in files(&cache.join("blobs/sha256")) {
-            assert_eq!(name, sha256_hex(&bytes), "a blob in the store is wrong");
-        }
-        let index = fs::read(cache.join("index.json")).unwrap();
+        self.assert_blobs_are_good();
+        let index = fs::read(self.cache().join("index.json")).unwrap();
         let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
         assert!(index["manifests"].is_array(), "{index}");
+    }
+
+    /// Fails the test where a blob of the cache is not what its name says.
+    pub(crate) fn assert_blobs_are_good(&self) {
+        for (name, bytes) in files(&self.cache().join("blobs/sha256")) {
+            assert_eq!(name, sha256_hex(&bytes), "a blob in the store is wrong");
+        }
     }
 
     /// Fails the test unless the program failed as it should: exit code not 0, no panic, every one

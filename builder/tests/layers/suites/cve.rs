@@ -21,6 +21,8 @@ suite![
     rustsec_2025_0111_size_only_in_the_pax_record,
     rustsec_2026_0068_pax_size_against_the_header_s,
     tar_hidden_in_a_tar,
+    tar_hidden_behind_one_block_of_zeros,
+    one_block_of_zeros_at_the_end,
     cve_2017_14992_huge_pax_header,
     cve_2017_14992_many_pax_headers,
     cve_2025_58183_too_many_sparse_ranges,
@@ -148,6 +150,23 @@ fn rustsec_2026_0068_pax_size_against_the_header_s() -> Case {
 fn tar_hidden_in_a_tar() -> Case {
     let tree = layer().file("inner.tar", inner()).file("after", "after");
     case([tree.clone()]).gives(tree)
+}
+
+/// GNU tar stops at the zeros, other parsers go on: what lies behind them would be in the image of
+/// some tools only. Go's reader, and so umoci and containerd, refuses it too.
+fn tar_hidden_behind_one_block_of_zeros() -> Case {
+    let hidden = layer().file("evil", "evil").tar();
+    let tar = layer()
+        .file("a", "a")
+        .no_end_marker()
+        .trailing([vec![0; 512], hidden].concat());
+    case([tar]).refused("a block of zeros in the middle of the tar")
+}
+
+/// Half of the end marker is enough where nothing follows.
+fn one_block_of_zeros_at_the_end() -> Case {
+    let tree = layer().file("a", "a");
+    case([tree.clone().no_end_marker().trailing([0; 512])]).gives(tree)
 }
 
 fn cve_2017_14992_huge_pax_header() -> Case {

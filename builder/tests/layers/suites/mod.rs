@@ -165,6 +165,7 @@ fn umoci_agrees_where_no_difference_is_named() {
             _ => None,
         }
     });
+    println!("inputs: {}", sequences.len());
     let all = complaints.join("\n");
     assert!(all.is_empty(), "umoci against the suites:\n{all}");
 }

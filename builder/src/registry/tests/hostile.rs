@@ -2,84 +2,21 @@
 //! right image or a clear error, soon, and nothing wrong is in the store afterwards.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::json;
-use testdata::http::{Reply, Request, Server};
-
-use super::remote::{Credentials, Remote, RemoteOptions};
 use super::*;
-use crate::store::Store;
 
 /// Far more than any of these tests needs, far less than a registry would like.
 const SOON: Duration = Duration::from_secs(60);
 
-/// A tiny image with one layer.
-#[derive(Clone)]
-struct Tiny {
-    layer: Vec<u8>,
-    config: Vec<u8>,
-    manifest: Vec<u8>,
-}
-
-fn descriptor(media_type: &str, bytes: &[u8]) -> serde_json::Value {
-    json!({"mediaType": media_type, "size": bytes.len(), "digest": Digest::sha256(bytes).to_string()})
-}
-
-fn image_of(layer: Vec<u8>) -> Tiny {
-    let config = json!({
-        "architecture": "amd64", "os": "linux", "config": {},
-        "rootfs": {"type": "layers", "diff_ids": [Digest::sha256(&layer).to_string()]},
-    });
-    let config = serde_json::to_vec(&config).unwrap();
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
-        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
-    });
-    Tiny {
-        manifest: serde_json::to_vec(&manifest).unwrap(),
-        layer,
-        config,
-    }
-}
-
-fn image() -> Tiny {
+/// Small enough to be cut at every byte.
+fn small_image() -> Tiny {
     image_of((0..300u16).flat_map(u16::to_le_bytes).collect())
 }
 
 /// As long as a few network packets.
 fn long_image() -> Tiny {
     image_of((0..50_000u32).flat_map(u32::to_le_bytes).collect())
-}
-
-impl Tiny {
-    /// The bytes behind a path; `None` where an honest registry has none.
-    fn bytes(&self, path: &str) -> Option<&[u8]> {
-        if path.contains("/manifests/") {
-            return Some(&self.manifest);
-        }
-        let blobs = [&self.layer, &self.config];
-        let blob = blobs.into_iter().find(|blob| self.is(path, blob));
-        blob.map(Vec::as_slice)
-    }
-
-    fn is(&self, path: &str, blob: &[u8]) -> bool {
-        path.ends_with(Digest::sha256(blob).hex())
-    }
-
-    fn is_layer(&self, path: &str) -> bool {
-        self.is(path, &self.layer)
-    }
-
-    /// What an honest registry answers, ranges and all.
-    fn answer(&self, request: &Request) -> Reply {
-        match self.bytes(&request.path) {
-            Some(bytes) => Reply::part(bytes, request.range_start()),
-            None => Reply::status(404),
-        }
-    }
 }
 
 /// One client for many pulls: it has connections and certificates, but no images.
@@ -169,11 +106,13 @@ fn pull_once(server: &Server) -> Result<Vec<u8>, String> {
 /// At every seventh byte; `make soak` takes every one.
 #[test]
 fn every_answer_cut_once_at_any_byte_still_gives_the_image() {
-    let image = image();
+    let image = small_image();
     let remote = remote(options());
     let longest = image.manifest.len().max(image.layer.len());
     let soak = std::env::var_os("LKBUILD_RANDOM_SEQUENCES").is_some();
-    for at in (0..longest).step_by(if soak { 1 } else { 7 }) {
+    let step = if soak { 1 } else { 7 };
+    println!("faults: {}", longest / step);
+    for at in (0..longest).step_by(step) {
         let served = image.clone();
         let server = Server::new(move |r| match r.earlier {
             0 => served.answer(r).cut(at),
@@ -191,7 +130,7 @@ fn every_answer_cut_once_at_any_byte_still_gives_the_image() {
 fn an_answer_always_cut_ends_in_an_error() {
     let remote = remote(options());
     for part in ["/manifests/", "layer", "config"] {
-        let served = image();
+        let served = small_image();
         let server = Server::new(move |r| {
             let hit = match part {
                 "layer" => served.is_layer(&r.path),
@@ -211,7 +150,7 @@ fn an_answer_always_cut_ends_in_an_error() {
 /// A byte for each connection is no progress: nobody waits for a gigabyte of it.
 #[test]
 fn a_byte_for_each_connection_is_given_up() {
-    let served = image();
+    let served = small_image();
     let server = Server::new(move |r| match served.is_layer(&r.path) {
         true => served.answer(r).cut(1),
         false => served.answer(r),
@@ -230,9 +169,10 @@ fn a_byte_for_each_connection_is_given_up() {
 
 #[test]
 fn wrong_bytes_anywhere_are_noticed() {
-    let image = image();
+    let image = small_image();
     let remote = remote(options());
     for (what, bytes) in [("config", &image.config), ("layer", &image.layer)] {
+        println!("faults: {}", bytes.len() / 17);
         for at in (0..bytes.len()).step_by(17) {
             let (served, bytes) = (image.clone(), bytes.clone());
             let server = Server::new(move |r| {
@@ -268,7 +208,7 @@ fn lies_about_size_are_noticed() {
     let remote = remote(options());
     for (number, (lie, may_work)) in lies.into_iter().enumerate() {
         for layer in [true, false] {
-            let image = image();
+            let image = small_image();
             let served = image.clone();
             let server = Server::new(move |r| {
                 let hit = match layer {
@@ -291,7 +231,7 @@ fn lies_about_size_are_noticed() {
 /// What counts is the digest of the bytes, not what a header says of it.
 #[test]
 fn a_wrong_docker_content_digest_changes_nothing() {
-    let image = image();
+    let image = small_image();
     let served = image.clone();
     let server = Server::new(move |r| {
         let wrong = Digest::sha256(b"other").to_string();
@@ -302,7 +242,7 @@ fn a_wrong_docker_content_digest_changes_nothing() {
 
 #[test]
 fn a_manifest_under_the_wrong_media_type_is_refused() {
-    let served = image();
+    let served = small_image();
     let server = Server::new(move |r| {
         let index = "application/vnd.oci.image.index.v1+json";
         served.answer(r).header("content-type", index)
@@ -334,7 +274,7 @@ fn wrong_ranges_end_in_the_right_image_or_an_error() {
         "rubbish",
         "",
     ] {
-        let image = image();
+        let image = small_image();
         let served = image.clone();
         let server = Server::new(move |r| {
             if !served.is_layer(&r.path) {
@@ -356,7 +296,7 @@ fn wrong_ranges_end_in_the_right_image_or_an_error() {
     }
 }
 
-fn with_password(host: &str) -> RemoteOptions {
+fn password_for(host: &str) -> RemoteOptions {
     let host = host.to_owned();
     RemoteOptions {
         credentials: Box::new(move |asked| {
@@ -397,7 +337,7 @@ fn credentials_do_not_follow_a_redirect_within_another_host() {
     });
     let host = elsewhere.host().to_owned();
     let server = redirecting(&image, move |r| format!("http://{host}{}", r.path));
-    let remote = remote(with_password(server.host()));
+    let remote = remote(password_for(server.host()));
     assert!(pull(&remote, server.host()).unwrap() == image.layer);
     let seen = elsewhere.requests();
     assert_eq!(seen.len(), 2);
@@ -412,7 +352,7 @@ fn credentials_do_not_follow_a_redirect_within_another_host() {
 /// There and back again: only the registry itself sees the password.
 #[test]
 fn credentials_come_back_with_a_redirect_to_the_registry() {
-    let image = image();
+    let image = small_image();
     let home = Arc::new(Mutex::new(String::new()));
     let way = home.clone();
     let elsewhere = Server::new(move |r| {
@@ -431,7 +371,7 @@ fn credentials_come_back_with_a_redirect_to_the_registry() {
         }
     });
     *home.lock().unwrap() = server.host().to_owned();
-    let remote = remote(with_password(server.host()));
+    let remote = remote(password_for(server.host()));
     assert!(pull(&remote, server.host()).unwrap() == image.layer);
     for request in elsewhere.requests() {
         assert!(
@@ -450,8 +390,8 @@ fn redirects_to_files_and_other_schemes_are_refused() {
         "http://",
         "\u{1}",
     ] {
-        let server = redirecting(&image(), move |_| target.to_owned());
-        let remote = remote(with_password(server.host()));
+        let server = redirecting(&small_image(), move |_| target.to_owned());
+        let remote = remote(password_for(server.host()));
         let error = pull(&remote, server.host()).unwrap_err();
         assert!(
             error.contains("127.0.0.1") && !error.contains("s3cret"),
@@ -463,7 +403,7 @@ fn redirects_to_files_and_other_schemes_are_refused() {
 #[test]
 fn five_redirects_are_followed_and_no_more() {
     for (steps, works) in [(5, true), (6, false)] {
-        let image = image();
+        let image = small_image();
         let served = image.clone();
         let server = Server::new(move |r| {
             if !served.is_layer(&r.path) {
@@ -483,7 +423,7 @@ fn five_redirects_are_followed_and_no_more() {
 #[test]
 fn a_401_for_ever_ends_and_names_docker_login() {
     let server = Server::new(|_| Reply::status(401).header("www-authenticate", "Basic realm=x"));
-    let error = pull(&remote(with_password(server.host())), server.host()).unwrap_err();
+    let error = pull(&remote(password_for(server.host())), server.host()).unwrap_err();
     assert!(
         error.contains("docker login") && !error.contains("s3cret"),
         "{error}"
@@ -508,7 +448,7 @@ fn a_401_in_the_middle_of_a_blob_is_answered() {
             _ => served.answer(r),
         }
     });
-    let remote = remote(with_password(server.host()));
+    let remote = remote(password_for(server.host()));
     assert!(pull(&remote, server.host()).unwrap() == image.layer);
 }
 
@@ -519,7 +459,7 @@ fn retry_after_is_waited_for_and_bounded() {
         ("86400", 100),
         ("Wed, 21 Oct 2026 07:28:00 GMT", 0),
     ] {
-        let image = image();
+        let image = small_image();
         let served = image.clone();
         let server = Server::new(move |r| match r.earlier {
             0 => Reply::status(429).header("retry-after", header),
@@ -561,7 +501,7 @@ fn a_slow_connection_that_brings_something_is_no_drip() {
 fn an_endless_answer_is_cut_off() {
     let remote = remote(options());
     for part in ["/manifests/", "/blobs/"] {
-        let served = image();
+        let served = small_image();
         let server = Server::new(move |r| match r.path.contains(part) {
             true => Reply::ok(vec![b' '; 1 << 16]).endless(),
             false => served.answer(r),
@@ -612,7 +552,7 @@ fn hostile_token_servers_end_in_an_error() {
         let realm = format!(r#"Bearer realm="http://{}/token""#, tokens.host());
         let server =
             Server::new(move |_| Reply::status(401).header("www-authenticate", realm.clone()));
-        let remote = remote(with_password(server.host()));
+        let remote = remote(password_for(server.host()));
         let error = pull(&remote, server.host()).unwrap_err();
         assert!(
             error.contains(words) && !error.contains("s3cret"),
@@ -632,7 +572,7 @@ fn a_realm_that_is_another_registry_gets_no_credentials_of_that_one() {
     let realm = format!(r#"Bearer realm="http://{}/token""#, other.host());
     let server = Server::new(move |_| Reply::status(401).header("www-authenticate", realm.clone()));
     // Credentials for the other registry only.
-    let remote = remote(with_password(other.host()));
+    let remote = remote(password_for(other.host()));
     assert!(pull(&remote, server.host()).is_err());
     let seen = other.requests();
     assert!(!seen.is_empty());

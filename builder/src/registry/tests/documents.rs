@@ -1,0 +1,150 @@
+//! Indexes, manifests and configs.
+
+use super::*;
+
+#[test]
+fn a_pinned_digest_must_be_that_of_the_manifest() {
+    let image = image();
+    let served = image.clone();
+    let server = Server::new(move |r| served.answer(r));
+    let pin = |digest: &Digest| {
+        let mut client = client(&server);
+        client.name = Reference::parse(&format!("{}/a/b:1@{digest}", server.host())).unwrap();
+        client.pull().map_err(|e| e.to_string())
+    };
+    assert!(pin(&Digest::sha256(&image.manifest)).unwrap() == image.layer);
+    assert!(
+        pin(&Digest::sha256(b"other"))
+            .unwrap_err()
+            .contains("have the digest")
+    );
+}
+
+fn index(entries: &[serde_json::Value]) -> Vec<u8> {
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": entries,
+    });
+    serde_json::to_vec(&index).unwrap()
+}
+
+fn entry(bytes: &[u8], architecture: Option<&str>) -> serde_json::Value {
+    let mut entry = descriptor("application/vnd.oci.image.manifest.v1+json", bytes);
+    if let Some(architecture) = architecture {
+        entry["platform"] = json!({"os": "linux", "architecture": architecture});
+    }
+    entry
+}
+
+fn resolve_index(entries: &[serde_json::Value]) -> Result<ResolvedImage, String> {
+    let (served, top) = (image(), index(entries));
+    let server = Server::new(move |r| match r.path.ends_with("/manifests/1") {
+        true => ok(top.clone()).header("content-type", "application/vnd.oci.image.index.v1+json"),
+        false => served.answer(r),
+    });
+    client(&server).resolve().map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_platform_is_chosen_and_an_entry_without_one_is_no_crash() {
+    let manifest = image().manifest;
+    let digest = Digest::sha256(&manifest);
+    let other = entry(b"other", Some("arm64"));
+    let ours = entry(&manifest, Some("amd64"));
+    let plain = entry(&manifest, None);
+    for entries in [
+        vec![other.clone(), ours],
+        vec![other.clone(), plain.clone()],
+        vec![plain],
+    ] {
+        assert_eq!(resolve_index(&entries).unwrap().manifest_digest, digest);
+    }
+    let error = resolve_index(&[other]).unwrap_err();
+    assert!(
+        error.contains("no image for linux/amd64; there are: linux/arm64"),
+        "{error}"
+    );
+    assert!(resolve_index(&[]).unwrap_err().contains("there are: none"));
+}
+
+#[test]
+fn attestations_are_no_images() {
+    let manifest = image().manifest;
+    let mut attestation = entry(b"attestation", None);
+    attestation["annotations"] = json!({
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": Digest::sha256(&manifest).to_string(),
+    });
+    attestation["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+    let image = resolve_index(&[attestation, entry(&manifest, Some("amd64"))]).unwrap();
+    assert_eq!(image.manifest_digest, Digest::sha256(&manifest));
+}
+
+#[test]
+fn cve_2021_41190_a_document_that_is_index_and_manifest_is_refused() {
+    let mut both: serde_json::Value = serde_json::from_slice(&image().manifest).unwrap();
+    both["manifests"] = json!([]);
+    let parsed = document::parse(&serde_json::to_vec(&both).unwrap(), "");
+    assert_eq!(parsed, Err(document::DocumentError::Ambiguous));
+}
+
+#[test]
+fn a_document_that_lies_about_its_media_type_is_refused() {
+    let manifest = image().manifest;
+    assert!(document::parse(&manifest, "text/plain; charset=utf-8").is_ok());
+    let lie = "application/vnd.oci.image.index.v1+json";
+    assert!(matches!(
+        document::parse(&manifest, lie),
+        Err(document::DocumentError::MediaType { .. })
+    ));
+    let schema1 = br#"{"schemaVersion":1,"fsLayers":[]}"#;
+    assert_eq!(
+        document::parse(schema1, ""),
+        Err(document::DocumentError::Schema1)
+    );
+    for bad in [
+        &b""[..],
+        b"{}",
+        b"[]",
+        b"null",
+        br#"{"schemaVersion":2,"layers":3}"#,
+    ] {
+        assert!(document::parse(bad, "").is_err());
+    }
+}
+
+#[test]
+fn deeply_nested_json_is_no_stack_overflow() {
+    let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
+    assert!(document::parse(&deep, "").is_err());
+    assert!(document::parse_config(&deep).is_err());
+}
+
+#[test]
+fn a_config_with_another_number_of_layers_is_refused() {
+    let mut served = image();
+    let mut manifest: serde_json::Value = serde_json::from_slice(&served.manifest).unwrap();
+    let layer = manifest["layers"][0].clone();
+    manifest["layers"] = json!([layer.clone(), layer]);
+    served.manifest = serde_json::to_vec(&manifest).unwrap();
+    let server = Server::new(move |r| served.answer(r));
+    let error = client(&server).resolve().unwrap_err().to_string();
+    assert!(
+        error.contains("its config names 1 layers, its manifest 2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn platforms_are_ranked() {
+    let amd64 = Platform::linux("x86_64");
+    assert_eq!(amd64.to_string(), "linux/amd64");
+    assert!(amd64.rank("linux", "amd64", "") > amd64.rank("linux", "amd64", "v3"));
+    assert_eq!(amd64.rank("windows", "amd64", ""), 0);
+    let arm64 = Platform::linux("aarch64");
+    assert!(arm64.rank("linux", "arm64", "v8") > 0);
+    let armv7 = Platform::linux("arm/v7");
+    assert_eq!(armv7.rank("linux", "arm", "v6"), 0);
+    assert!(armv7.rank("linux", "arm", "v7") > armv7.rank("linux", "arm", ""));
+}
