@@ -49,8 +49,9 @@ demo: tools build ## build a Docker host from Debian's packages and boot it in Q
 bench: tools build ## measure a cold build of the Docker host, a push, and disks beside qemu-img
 	testdata/bench
 	testdata/bench-push
-	$(CARGO) build --release --locked --package lkbuild-formats --example convert_disk
+	$(CARGO) build --release --locked --package lkbuild-formats --example convert_disk --example make_iso
 	testdata/bench-disks
+	testdata/bench-iso
 
 soak: tools ## the tests that take long: random layers, faults, boots, rules switched off, fuzzing
 	LKBUILD_RANDOM_SEQUENCES=20000 $(CARGO) test --locked --package lkbuild --test layers
