@@ -46,6 +46,10 @@ impl PendingFile {
         if path.is_dir() {
             return Err(error(io::Error::other("it is a folder")));
         }
+        // A name would take its place, and who holds it would never see a byte.
+        if is_stream(path) {
+            return Err(error(io::Error::other("it is a device or a pipe")));
+        }
         let folder = folder_of(path);
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let (file, named) = match openat(CWD, folder, flags, Mode::from_raw_mode(0o666)) {
@@ -189,6 +193,12 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Whether `path` is there and neither a file nor a folder: something that takes bytes as they
+/// come, as `/dev/null`, a pipe or a disk does.
+pub fn is_stream(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
 /// Makes the folder that outputs go to.
 pub fn make_folder(folder: &Path) -> Result<(), WriteFileError> {
     fs::create_dir_all(folder).map_err(|source| WriteFileError {
@@ -266,5 +276,16 @@ mod tests {
         assert!(error.to_string().contains("no/where"), "{error}");
         let error = PendingFile::create(dir.path()).err().unwrap();
         assert!(error.to_string().contains("it is a folder"), "{error}");
+    }
+
+    #[test]
+    fn a_device_keeps_its_name() {
+        assert!(is_stream(Path::new("/dev/null")));
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        let error = PendingFile::create(&link).err().unwrap();
+        assert!(error.to_string().contains("a device"), "{error}");
+        assert!(!is_stream(dir.path()) && !is_stream(&dir.path().join("nothing")));
     }
 }

@@ -18,6 +18,7 @@ use super::limits::LimitArgs;
 use super::lock::LockedArgs;
 use super::source::{CacheSizeArgs, SourceArgs, Want};
 use crate::assemble::sbom::{SYNTHETIC_TIME, rfc3339};
+use crate::atomic::is_stream;
 use crate::build::{Context, SbomPlan, build, resolve};
 use crate::config::{Moby, dry_run_yaml};
 use crate::layer::Limits;
@@ -201,13 +202,14 @@ impl BuildArgs {
                     formats[0]
                 )));
             }
-            Some("-") if !formats.iter().all(|f| f.streams()) => {
+            Some(file) if takes_stream(file) && !formats.iter().all(|f| f.streams()) => {
                 return Err(CliError::Usage(format!(
                     "the format {} can't be written as a stream: name a file with --output",
                     formats[0]
                 )));
             }
             Some("-") => Outputs::Stdout,
+            Some(file) if takes_stream(file) => Outputs::Stream(file.into()),
             Some(file) => Outputs::File(file.into()),
         };
         let home = std::env::home_dir();
@@ -263,6 +265,11 @@ impl BuildArgs {
         }
         Ok(name)
     }
+}
+
+/// Whether an output takes bytes as they come, and has no name to be given at the end.
+fn takes_stream(output: &str) -> bool {
+    output == "-" || is_stream(output.as_ref())
 }
 
 pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> {
@@ -362,7 +369,7 @@ fn build_and_write(
             "{origin}: the extended attributes of {files} files are lost in an initrd"
         ));
     }
-    if matches!(plan.outputs, Outputs::Stdout) {
+    if matches!(plan.outputs, Outputs::Stdout | Outputs::Stream(_)) {
         image.packs.verify().map_err(OutputError::from)?;
     }
     let _task = context.progress.task("writing", None);

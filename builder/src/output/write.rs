@@ -1,5 +1,6 @@
 //! Formats to files.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,8 @@ pub enum Outputs {
     File(PathBuf),
     /// Standard output.
     Stdout,
+    /// A device or pipe that is there already; it gets the bytes as they come.
+    Stream(PathBuf),
 }
 
 /// What is asked of outputs besides their format.
@@ -182,6 +185,7 @@ pub fn write(
                 job.stream(format, &mut stdout)?;
                 stdout.flush()?;
             }
+            (_, Outputs::Stream(path)) => job.stream_to(format, path)?,
             (_, Outputs::File(path)) => job.file(format, path)?,
             (_, Outputs::Named { dir, name }) => {
                 let ending = format.endings()[0];
@@ -208,7 +212,7 @@ impl Outputs {
         match self {
             Outputs::Named { dir, .. } => dir.clone(),
             Outputs::File(path) => folder_of(path).to_owned(),
-            Outputs::Stdout => std::env::temp_dir(),
+            Outputs::Stdout | Outputs::Stream(_) => std::env::temp_dir(),
         }
     }
 
@@ -216,7 +220,7 @@ impl Outputs {
     fn name(&self) -> String {
         match self {
             Outputs::Named { name, .. } => name.clone(),
-            Outputs::File(path) => {
+            Outputs::File(path) | Outputs::Stream(path) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let stem = name.split_once('.').map_or(&*name, |(stem, _)| stem);
                 stem.to_owned()
@@ -242,6 +246,17 @@ impl<'a> Job<'a> {
     fn kernel(&self, format: Format) -> Result<&'a Kernel, OutputError> {
         let kernel = self.image.kernel.as_ref();
         kernel.ok_or(OutputError::NoKernel(format))
+    }
+
+    fn stream_to(&mut self, format: Format, path: &Path) -> Result<(), OutputError> {
+        let file = File::options().write(true).open(path);
+        let file = file.map_err(|source| WriteFileError {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut file = io::BufWriter::with_capacity(1 << 18, file);
+        self.stream(format, &mut file)?;
+        Ok(file.flush()?)
     }
 
     fn kernel_initrd(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {

@@ -1,5 +1,7 @@
 //! The program's files, flags and events.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use testdata::{Image, Layer};
 
@@ -73,6 +75,39 @@ fn standard_output_gets_what_the_file_would() {
     assert!(output.status.success(), "{}", shown(&output));
     assert!(output.stdout == file["os.tar"]);
     assert!(bench.outputs().is_empty());
+}
+
+#[test]
+fn a_pipe_gets_what_the_file_would_and_stays_a_pipe() {
+    let bench = Bench::new(&system::images());
+    let file = bench.must_build(system::YAML, &["--format", "tar"]);
+    let pipe = bench.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read(pipe).unwrap()
+    });
+    let yaml = bench.yaml(system::YAML);
+    let mut command = bench.command();
+    let command = command.args(["--no-sbom", "-f", "tar", "-o"]);
+    let output = command.arg(&pipe).arg(yaml).output().unwrap();
+    assert!(output.status.success(), "{}", shown(&output));
+    assert!(reader.join().unwrap() == file["os.tar"]);
+    assert!(!std::fs::metadata(&pipe).unwrap().is_file());
+}
+
+#[test]
+fn a_device_that_takes_nothing_is_an_error_and_stays_a_device() {
+    let bench = Bench::new(&system::images());
+    let device = bench.path("full");
+    std::os::unix::fs::symlink("/dev/full", &device).unwrap();
+    let yaml = bench.yaml(system::YAML);
+    let mut command = bench.command();
+    let command = command.args(["--no-sbom", "-f", "tar", "-o"]);
+    let output = command.arg(&device).arg(yaml).output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", shown(&output));
+    assert!(!std::fs::metadata(&device).unwrap().is_file());
 }
 
 #[test]
