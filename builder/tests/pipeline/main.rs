@@ -2,7 +2,7 @@
 //! in them, what decides about their bytes, what a change costs, and what damage does.
 
 // A panic is how a test fails.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod air_gap;
 mod bundle;
