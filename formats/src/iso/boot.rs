@@ -45,6 +45,9 @@ pub struct BootIso {
     pub files: Vec<PlacedFile>,
 }
 
+/// Partitions are whole MiB, as on our disks.
+const PARTITION_ALIGNMENT_BYTES: u64 = 1 << 20;
+
 const FOLDER: u16 = 0o755;
 const FILE: u16 = 0o644;
 
@@ -72,21 +75,25 @@ pub fn boot_iso(
 ) -> Result<BootIso, BootIsoError> {
     let volume = boot_volume(files, loaders, label, VOLUME_START_BYTES)?;
     let volume_bytes = volume.content.len_bytes();
-    let volume_end = VOLUME_START_BYTES + volume_bytes;
+    // Partition tools want ends on whole MiB, too; the volume itself may be shorter.
+    let partition_bytes = volume_bytes.next_multiple_of(PARTITION_ALIGNMENT_BYTES);
+    let partition_end = VOLUME_START_BYTES + partition_bytes;
     let options = IsoOptions {
         label: label.to_owned(),
         id: volume.id,
         time,
-        least_bytes: volume_end.next_multiple_of(SECTOR_BYTES) + BACKUP_GPT_BYTES,
+        least_bytes: partition_end + BACKUP_GPT_BYTES,
     };
     let images = BootImages {
         bios_lba: volume.bios.as_ref().map(|_| lba(LOADER_START_BYTES)),
-        efi: loaders.efi.map(|_| (lba(VOLUME_START_BYTES), volume_bytes)),
+        efi: loaders
+            .efi
+            .map(|_| (lba(VOLUME_START_BYTES), partition_bytes)),
     };
     let plan = plan_bootable(&tree(&volume, time)?, &options, &images)?;
 
     let bios = volume.bios.as_ref();
-    let mut content = disk::hybrid_tables(plan.len_bytes, volume_bytes, volume.id, bios)?;
+    let mut content = disk::hybrid_tables(plan.len_bytes, partition_bytes, volume.id, bios)?;
     if let Some(bios) = &volume.bios {
         content.place(LOADER_START_BYTES, bios.loader.clone())?;
     }
