@@ -119,6 +119,7 @@ fn files_that_the_firmware_does_not_show_are_read_from_the_medium() {
 }
 
 #[test]
+#[ignore = "the disks boot the same way: make soak"]
 fn a_system_boots_from_files() {
     let Some(medium) = Medium::new(512) else {
         return;

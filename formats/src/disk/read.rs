@@ -29,6 +29,12 @@ pub enum ReadErrorKind {
     /// No GPT header, or one with a wrong checksum.
     #[error("no good GPT header")]
     Header,
+    /// The table's copy, which stands at the disk's end, is beyond it: the disk was cut.
+    #[error("the disk ends before the table's copy in sector {copy_lba}: it was cut")]
+    Cut {
+        /// Where the header says that its copy is.
+        copy_lba: u64,
+    },
     /// The entries' checksum is wrong, or they are of a size that is not read here.
     #[error("no good GPT entries")]
     Entries,
@@ -87,6 +93,10 @@ pub fn read_partitions(disk: &dyn Payload) -> Result<Vec<PartitionEntry>, ReadEr
         && crc32fast::hash(&without) == checksum;
     if !good {
         return Err(error(SECTOR_BYTES, ReadErrorKind::Header));
+    }
+    let copy_lba = u64_at(&header, 32);
+    if copy_lba >= disk.len_bytes() / SECTOR_BYTES {
+        return Err(error(SECTOR_BYTES, ReadErrorKind::Cut { copy_lba }));
     }
     let place = u64_at(&header, 72).saturating_mul(SECTOR_BYTES);
     let bad_entries = || error(place, ReadErrorKind::Entries);

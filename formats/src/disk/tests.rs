@@ -177,6 +177,17 @@ fn a_loader_that_is_too_long_is_an_error() {
 }
 
 #[test]
+fn a_disk_that_was_cut_in_its_empty_end_is_an_error() {
+    let disk = build(esp(), &with_everything()).unwrap();
+    let mut bytes = vec![0; usize::try_from(disk.content.len_bytes()).unwrap()];
+    disk.content.read_exact_at(0, &mut bytes).unwrap();
+    assert!(read_partitions(&bytes).is_ok());
+    bytes.truncate(bytes.len() - 512);
+    let error = read_partitions(&bytes).unwrap_err().to_string();
+    assert!(error.contains("it was cut"), "{error}");
+}
+
+#[test]
 fn damaged_tables_are_errors() {
     let disk = build(esp(), &with_everything()).unwrap();
     let mut start = vec![0; 1 << 20];
@@ -188,7 +199,11 @@ fn damaged_tables_are_errors() {
         damaged.resize(96 << 20, 0);
         assert!(read_partitions(&damaged).is_err(), "byte {at}");
     }
-    // A partition beyond the end.
+    // A partition beyond the end, of a table that takes the disk to be as short as it is.
+    start[512 + 32..512 + 40].copy_from_slice(&1_u64.to_le_bytes());
+    start[512 + 16..512 + 20].fill(0);
+    let checksum = crc32fast::hash(&start[512..512 + 92]);
+    start[512 + 16..512 + 20].copy_from_slice(&checksum.to_le_bytes());
     let error = read_partitions(&start).unwrap_err();
     assert!(
         matches!(error.kind, ReadErrorKind::Partition { number: 1 }),
