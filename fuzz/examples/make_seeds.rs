@@ -96,6 +96,25 @@ fn main() {
     for (name, layer) in &layers {
         write("layer", name, &layer.tar());
     }
+    for (name, layer) in &layers {
+        write("tar", name, &layer.tar());
+    }
+    for seed in 0..16 {
+        write(
+            "described",
+            &format!("random-{seed}"),
+            &Prng::new(seed).bytes(120),
+        );
+    }
+    let tiny = Image::new().layer(&layers[0].1);
+    let images = Layout::new().image("a:1", &tiny).image("b", &tiny);
+    write("import", "layout", &images.tar());
+    write("import", "docker-save", &images.docker_save());
+    let index = serde_json::json!({
+        "schemaVersion": 2, "x": [1], "manifests": images.manifests,
+    });
+    write("store-index", "two", index.to_string().as_bytes());
+    write("store-index", "none", br#"{"manifests":null}"#);
     let tar = layers[0].1.tar();
     for (name, compression) in [
         ("gzip", Compression::Gzip),

@@ -7,8 +7,10 @@
 pub mod appliance;
 pub mod compress;
 pub mod cpio;
+pub mod described;
 pub mod disk_image;
 pub mod document;
+pub mod import;
 pub mod inspect;
 pub mod kernel;
 pub mod layer;
@@ -17,6 +19,7 @@ pub mod pack;
 pub mod reference;
 pub mod reuse;
 pub mod soap;
+pub mod tar;
 pub mod tree;
 pub mod yaml;
 
@@ -28,10 +31,12 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("compress", compress::compress),
     ("cpio", cpio::cpio),
+    ("described", described::described),
     ("document", document::document),
     ("fat", disk_image::fat),
     ("gpt", disk_image::gpt),
     ("image-label", yaml::image_label),
+    ("import", import::import),
     ("inspect", inspect::inspect),
     ("iso", disk_image::iso),
     ("kernel", kernel::kernel),
@@ -46,6 +51,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("reference", reference::reference),
     ("reuse", reuse::reuse),
     ("soap", soap::soap),
+    ("store-index", import::store_index),
+    ("tar", tar::tar),
     ("tree", tree::tree),
     ("vhd", disk_image::vhd),
     ("vmdk", disk_image::vmdk),
