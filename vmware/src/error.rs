@@ -34,6 +34,8 @@ pub enum Kind {
     Damaged,
     /// What was to be sent can't be read.
     Source,
+    /// The caller had it stopped ([`Observer::is_stopped`](crate::Observer::is_stopped)).
+    Stopped,
 }
 
 /// A failure: its kind, what happened and what to do about it.

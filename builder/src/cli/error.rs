@@ -39,6 +39,8 @@ pub enum Failure {
     Server,
     /// vSphere: what arrived is not what was sent; or a file that is inspected is damaged.
     Damaged,
+    /// vSphere: a transfer was stopped from outside, as by Ctrl-C.
+    Stopped,
 }
 
 impl Failure {
@@ -57,6 +59,8 @@ impl Failure {
             Failure::Network => 14,
             Failure::Server => 15,
             Failure::Damaged => 16,
+            // As shells have it for a program that Ctrl-C ends.
+            Failure::Stopped => 130,
         })
     }
 }
@@ -244,6 +248,7 @@ fn vsphere(kind: vmware::Kind) -> Failure {
         Kind::Network | Kind::Timeout => Failure::Network,
         Kind::Server | Kind::Protocol => Failure::Server,
         Kind::Damaged => Failure::Damaged,
+        Kind::Stopped => Failure::Stopped,
         _ => Failure::Other,
     }
 }

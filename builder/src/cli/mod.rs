@@ -9,6 +9,7 @@ mod images;
 mod import;
 mod input;
 mod inspect;
+mod interrupt;
 mod limits;
 mod lock;
 mod manual;
@@ -32,7 +33,8 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the configuration is wrong; 4 an image can't be had;
 5 the output can't be written. Of vSphere: 10 login or right refused; 11 no such name, or it means
 several; 12 in use, or the name is taken; 13 certificate not trusted; 14 network or time-out;
-15 the server failed; 16 what arrived is not what was sent, or a file that is inspected is damaged.
+15 the server failed; 16 what arrived is not what was sent, or a file that is inspected is damaged;
+130 a transfer was stopped by a signal, and nothing of it is left.
 
 Environment: LINUXKIT_CACHE (the cache), LINUXKIT_MIRROR (mirrors), DOCKER_CONFIG (credentials),
 HTTP_PROXY, HTTPS_PROXY and NO_PROXY; for vSphere GOVC_URL, GOVC_USERNAME, GOVC_PASSWORD and others that

@@ -31,7 +31,7 @@ fn machine(name: &str) -> ova::Machine {
 }
 
 /// Writes `NAME.ova`.
-fn appliance(lab: &Lab, name: &str) -> PathBuf {
+pub(crate) fn appliance(lab: &Lab, name: &str) -> PathBuf {
     let path = lab.path(&format!("{name}.ova"));
     let options = ova::Options {
         machine: machine(name),

@@ -20,6 +20,7 @@ pub(crate) mod exit {
     pub(crate) const NETWORK: i32 = 14;
     pub(crate) const SERVER: i32 = 15;
     pub(crate) const DAMAGED: i32 = 16;
+    pub(crate) const STOPPED: i32 = 130;
 }
 
 /// A server and a folder with files to push.

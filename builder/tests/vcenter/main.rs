@@ -10,4 +10,5 @@ mod lab;
 mod machines;
 mod names;
 mod push;
+mod stopped;
 mod trust;

@@ -16,3 +16,4 @@ pub use push::{Outcome, PushOptions};
 pub use source::{Observer, Silent, Source};
 
 pub(crate) use files::FileInfo;
+pub(crate) use source::{go_on, pause};

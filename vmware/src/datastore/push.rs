@@ -1,7 +1,9 @@
 //! Pushing a file.
 
+use std::time::{Duration, Instant};
+
 use super::files::{Found, top_is_object};
-use super::{DatastorePath, FileInfo, Observer, Source};
+use super::{DatastorePath, FileInfo, Observer, Source, pause};
 use crate::error::{Error, Kind, Result};
 use crate::inventory::Datastore;
 use crate::session::{Session, rest};
@@ -30,6 +32,10 @@ pub enum Outcome {
     Replaced,
 }
 
+/// A server that has not noticed yet that an upload was given up still has the file open.
+const OPEN_FOR: Duration = Duration::from_secs(20);
+const OPEN_PAUSE: Duration = Duration::from_millis(300);
+
 /// One push.
 struct Push<'a> {
     session: &'a Session,
@@ -49,8 +55,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Kind::InUse`] with the names of the VMs that use the file that is there;
-    /// [`Kind::Damaged`] if other bytes arrived than were sent, again and again; what the server
-    /// and the network do.
+    /// [`Kind::Damaged`] if other bytes arrived than were sent, again and again;
+    /// [`Kind::Stopped`] if the observer says so; what the server and the network do.
     pub fn push(
         &self,
         datastore: &Datastore,
@@ -178,6 +184,7 @@ impl Push<'_> {
                 self.remove_part();
                 return Err(match attempt {
                     1 => error,
+                    _ if error.kind() == Kind::Stopped => error,
                     n => error.context(format!("given up after {n} attempts")),
                 });
             }
@@ -186,7 +193,8 @@ impl Push<'_> {
                 logins -= 1;
                 self.login_again(&error)?;
             } else {
-                rest(options.pause(attempt, error.retry_after()));
+                pause(self.observer, options.pause(attempt, error.retry_after()))
+                    .inspect_err(|_| self.remove_part())?;
                 attempt += 1;
             }
         }
@@ -250,14 +258,24 @@ impl Push<'_> {
     }
 
     fn remove_part(&self) {
-        if let Err(error) = self.session.remove_file(self.datastore, &self.part) {
-            self.observer
-                .warn(&format!("{} may be left behind: {error}", self.part));
+        let end = Instant::now() + OPEN_FOR;
+        loop {
+            match self.session.remove_file(self.datastore, &self.part) {
+                Ok(()) => return,
+                Err(error) if error.kind() == Kind::InUse && Instant::now() < end => {
+                    rest(OPEN_PAUSE);
+                }
+                Err(error) => {
+                    self.observer
+                        .warn(&format!("{} may be left behind: {error}", self.part));
+                    return;
+                }
+            }
         }
     }
 }
 
 /// Whether a failure of a direct upload says nothing about one through vCenter.
 fn may_go_through_vcenter(error: &Error) -> bool {
-    !matches!(error.kind(), Kind::Source | Kind::Input)
+    !matches!(error.kind(), Kind::Source | Kind::Input | Kind::Stopped)
 }

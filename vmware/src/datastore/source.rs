@@ -1,6 +1,12 @@
 //! What is pushed, and who is told how it goes.
 
 use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+
+/// How soon a pause ends when it is to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Bytes of a known length that can be read more than once: an upload that fails starts again.
 pub trait Source: Sync {
@@ -39,6 +45,33 @@ pub trait Observer: Sync {
     /// Something that went wrong and is dealt with, such as an upload that starts again.
     fn warn(&self, text: &str) {
         let _ = text;
+    }
+
+    /// Whether to stop: asked between pieces, and while nothing moves. The transfer then fails with
+    /// [`Kind::Stopped`], and what it has sent is removed.
+    fn is_stopped(&self) -> bool {
+        false
+    }
+}
+
+/// An error if the transfer is to stop.
+pub(crate) fn go_on(observer: &dyn Observer) -> Result<()> {
+    match observer.is_stopped() {
+        true => Err(Error::new(Kind::Stopped, "stopped")),
+        false => Ok(()),
+    }
+}
+
+/// Waits that long, unless the transfer is to stop.
+pub(crate) fn pause(observer: &dyn Observer, wait: Duration) -> Result<()> {
+    let end = Instant::now() + wait;
+    loop {
+        go_on(observer)?;
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(LOOK_EVERY));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{DatastorePath, Observer, Source};
+use super::{DatastorePath, Observer, Source, go_on};
 use crate::address::Url;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Body, Head};
@@ -56,6 +56,7 @@ impl Session {
         observer.progress(0);
         let mut sent = |done| {
             observer.progress(done);
+            go_on(observer)?;
             self.keep_alive()
         };
         let body = Body::Stream {
@@ -132,6 +133,7 @@ impl Session {
         let mut same = true;
         observer.progress(0);
         self.get(datastore, path, &mut |piece| {
+            go_on(observer)?;
             expected.resize(piece.len(), 0);
             done += piece.len() as u64;
             if done > source.len_bytes() {

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use super::lease::{DeviceUrl, Lease};
 use super::spec::{Appliance, Item, Plan};
 use crate::address::Url;
-use crate::datastore::Observer;
+use crate::datastore::{Observer, go_on, pause};
 use crate::error::{Error, Kind, Result};
 use crate::http::Body;
 use crate::inventory::Placement;
-use crate::session::{Session, rest};
+use crate::session::Session;
 use crate::soap::http_error;
 use crate::vm::Machine;
 
@@ -25,7 +25,8 @@ impl Session {
     /// `observer` is told the bytes of all files together.
     ///
     /// # Errors
-    /// What the server says to the description; what the network does, after several attempts.
+    /// What the server says to the description; what the network does, after several attempts;
+    /// [`Kind::Stopped`] if the observer says so.
     pub fn import(
         &self,
         place: &Placement,
@@ -39,10 +40,10 @@ impl Session {
             match self.import_once(place, appliance, &plan, observer) {
                 Err(error) if error.passes() && attempt < options.attempts.get() => {
                     observer.warn(&format!("{error}; starting again"));
-                    rest(options.pause(attempt, error.retry_after()));
+                    pause(observer, options.pause(attempt, error.retry_after()))?;
                     attempt += 1;
                 }
-                Err(error) if attempt > 1 => {
+                Err(error) if attempt > 1 && error.kind() != Kind::Stopped => {
                     return Err(error.context(format!("given up after {attempt} attempts")));
                 }
                 result => return result,
@@ -93,6 +94,7 @@ impl Session {
             let mut told = Instant::now();
             let mut sent = |bytes: u64| {
                 observer.progress(done + bytes);
+                go_on(observer)?;
                 if told.elapsed() < TELL_EVERY {
                     return Ok(());
                 }

@@ -8,6 +8,7 @@ use vmware::Network;
 use vmware::import::Appliance;
 
 use super::super::CliError;
+use super::super::interrupt::Interrupt;
 use super::super::vcenter::{ConnectArgs, FirmwareArg, PlaceArgs, PlacementArgs, Report, mib};
 use super::package::{Opened, open_ova, open_vmdk};
 use crate::progress::{Event, Progress};
@@ -71,6 +72,7 @@ pub(in super::super) struct ImportVcenterArgs {
 pub(super) fn run(args: &ImportVcenterArgs, progress: &Progress) -> Result<(), CliError> {
     let name = args.name()?;
     let opened = args.open(&name)?;
+    let interrupt = Interrupt::watch()?;
     let session = args.connect.open(progress)?;
     let datacenter = args.place.datacenter(&session)?;
     let datastore = args.place.datastore(&session, &datacenter)?;
@@ -103,7 +105,8 @@ pub(super) fn run(args: &ImportVcenterArgs, progress: &Progress) -> Result<(), C
         networks: &networks,
         thin: !args.thick,
     };
-    let report = Report::new(progress, format!("importing {name}"), opened.len_bytes());
+    let what = format!("importing {name}");
+    let report = Report::new(progress, &interrupt, what, opened.len_bytes());
     let machine = session.import(&placement, &appliance, &report)?;
     drop(report);
     if args.as_template {

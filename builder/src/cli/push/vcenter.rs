@@ -8,6 +8,7 @@ use clap::Args;
 use vmware::{DatastorePath, Outcome, PushOptions, Source};
 
 use super::super::CliError;
+use super::super::interrupt::Interrupt;
 use super::super::vcenter::{ConnectArgs, PlaceArgs, Report, from_environment};
 use super::pair;
 use super::tfvars::{self, Pushed};
@@ -187,6 +188,7 @@ fn item(path: &Path, name: Option<&str>) -> Result<Item, CliError> {
 pub(super) fn run(args: &PushVcenterArgs, progress: &Progress) -> Result<(), CliError> {
     let items = args.items(progress)?;
     let folder = args.folder()?;
+    let interrupt = Interrupt::watch()?;
     let session = args.connect.open(progress)?;
     let datacenter = args.place.datacenter(&session)?;
     let datastore = args.place.datastore(&session, &datacenter)?;
@@ -200,7 +202,12 @@ pub(super) fn run(args: &PushVcenterArgs, progress: &Progress) -> Result<(), Cli
     let mut pushed = Vec::new();
     for item in &items {
         let path = DatastorePath::new(&datastore.name, &format!("{folder}/{}", item.name))?;
-        let report = Report::new(progress, path.to_string(), item.source.len_bytes);
+        let report = Report::new(
+            progress,
+            &interrupt,
+            path.to_string(),
+            item.source.len_bytes,
+        );
         let outcome = session.push(&datastore, &path, &item.source, options, &report)?;
         drop(report);
         progress.emit(&Event::Pushed {

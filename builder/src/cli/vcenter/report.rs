@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use vmware::Observer;
 
+use super::super::interrupt::{Careful, Interrupt};
 use crate::progress::{Progress, Task};
 
 /// An observer that shows one transfer.
@@ -12,16 +13,24 @@ pub(in super::super) struct Report<'a> {
     name: String,
     total_bytes: u64,
     task: Mutex<Option<Task>>,
+    careful: Careful<'a>,
 }
 
 impl<'a> Report<'a> {
-    /// Of a transfer of that name and length.
-    pub(in super::super) fn new(progress: &'a Progress, name: String, total_bytes: u64) -> Self {
+    /// Of a transfer of that name and length. While there is a report, signals stop the transfer
+    /// and not the program.
+    pub(in super::super) fn new(
+        progress: &'a Progress,
+        interrupt: &'a Interrupt,
+        name: String,
+        total_bytes: u64,
+    ) -> Self {
         Report {
             progress,
             name,
             total_bytes,
             task: Mutex::new(None),
+            careful: interrupt.careful(),
         }
     }
 }
@@ -46,5 +55,9 @@ impl Observer for Report<'_> {
 
     fn warn(&self, text: &str) {
         self.progress.warn(text);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.careful.is_stopped()
     }
 }
