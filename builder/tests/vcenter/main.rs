@@ -10,5 +10,6 @@ mod lab;
 mod machines;
 mod names;
 mod push;
+mod secrets;
 mod stopped;
 mod trust;

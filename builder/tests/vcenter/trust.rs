@@ -1,6 +1,6 @@
 //! Who is talked to, and who talks: certificates and passwords.
 
-use testdata::{Fault, VCenter};
+use testdata::VCenter;
 
 use crate::lab::{Lab, exit, run, run_with_input};
 
@@ -128,38 +128,4 @@ fn a_wrong_password_is_refused_once_and_never_said() {
     // Accounts are locked after a few wrong passwords.
     assert_eq!(lab.count("Login"), 1);
     assert!(lab.files().is_empty());
-}
-
-/// [`run`] looks for the password in all that every run of these tests says; here the runs say as
-/// much as they can.
-#[test]
-fn nothing_that_is_said_has_the_password() {
-    let Some(lab) = Lab::new() else {
-        return;
-    };
-    lab.file("a.iso", 1, 100_000);
-    for talk in [&["--verbose=3"][..], &["--json", "--verbose=3"], &["-q"]] {
-        for fault in [
-            None,
-            Some(Fault::status(500, 1000)),
-            Some(Fault::cut(0).on("Login")),
-            Some(Fault::status(403, 0).on("Login")),
-            Some(Fault::expire(0).on("MoveDatastoreFile_Task")),
-        ] {
-            let fails = fault.is_some();
-            if let Some(fault) = fault {
-                lab.vcenter.fault(fault.times(2));
-            }
-            let mut command = lab.command();
-            command.args(talk).args(["push", "vcenter", "a.iso"]);
-            command.args(["--attempts", "1", "--folder", "x"]);
-            let ran = run(&mut command);
-            assert_eq!(ran.code != exit::DONE, fails, "{ran:?}");
-            lab.vcenter.calm();
-            let _ = std::fs::remove_dir_all(lab.vcenter.datastore("DC0", "LocalDS_0").join("x"));
-        }
-    }
-    let mut wrong = lab.command();
-    wrong.args(["push", "vcenter", "a.iso", "--datacenter", VCenter::USER]);
-    run(&mut wrong).assert(exit::NAME, &["DC0"]);
 }
