@@ -8,7 +8,7 @@
 //! * [`model`]: the merge rules once more, slow and obvious, to compare the engine with;
 //! * [`snapshot`]: file systems as flat lists that can be compared line by line;
 //! * [`Registry`]: a real registry on localhost; [`http`]: a server that misbehaves as asked;
-//! * [`qemu`]: machines that boot our media;
+//! * [`qemu`]: machines that boot our media; [`guest_images`]: what their systems are built of;
 //! * [`VCenter`]: a strict vCenter or ESXi on localhost that can be told what to get wrong;
 //! * [`Terraform`]: the real one, offline;
 //! * [`judge()`]: the outside programs that judge our output, and [`vectors_dir`].
@@ -22,6 +22,7 @@
 )]
 
 mod compress;
+mod guest;
 pub mod http;
 mod image;
 mod judge;
@@ -39,6 +40,7 @@ mod vcenter;
 mod vectors;
 
 pub use compress::Compression;
+pub use guest::guest_images;
 pub use image::Image;
 pub use judge::{judge, judge_file, judge_python, vectors_dir, workspace_dir};
 pub use layer::{DEFAULT_MTIME, Dialect, Entry, Kind, Layer, SparseFormat};

@@ -226,6 +226,8 @@ pub struct Machine {
     pub running: bool,
     /// It is a template.
     pub template: bool,
+    /// What its firmware tells the guest, lower hex.
+    pub uuid: String,
     /// `bios` or `efi`.
     pub firmware: String,
     /// In MiB.

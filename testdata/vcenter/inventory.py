@@ -88,6 +88,7 @@ def machine(vm):
         "path": inventory_path(vm),
         "running": vm.runtime.powerState == "poweredOn",
         "template": config.template,
+        "uuid": config.uuid,
         "firmware": config.firmware,
         "memory_mb": config.hardware.memoryMB,
         "cpus": config.hardware.numCPU,

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use testdata::qemu::{Guest, Outcome};
-use testdata::{judge, workspace_dir};
+use testdata::{guest_images, workspace_dir};
 
 /// What `testdata/minimal.yml` calls the registry of its images; the layout has them without.
 const REGISTRY: &str = "localhost:5000/";
@@ -33,24 +33,6 @@ pub(crate) fn shown(output: &Output) -> String {
     )
 }
 
-/// The guest's images as an OCI layout, made where they are not there yet; `None` where programs
-/// or packages for it can't be had.
-fn parts() -> Option<PathBuf> {
-    for program in ["python3", "dpkg-deb"] {
-        judge(program)?;
-    }
-    let folder = workspace_dir().join("target/guest");
-    let script = workspace_dir().join("testdata/guest/build-parts");
-    let output = Command::new(script).arg(&folder).output().unwrap();
-    if !output.status.success() {
-        let why = shown(&output);
-        assert!(std::env::var_os("CI").is_none(), "no parts to boot: {why}");
-        println!("skipped: no parts to boot: {why}");
-        return None;
-    }
-    Some(folder.join("oci"))
-}
-
 /// A folder to build the minimal system in; it goes when this is dropped.
 pub(crate) struct System {
     images: PathBuf,
@@ -60,7 +42,7 @@ pub(crate) struct System {
 impl System {
     /// `None` where there are no parts to build from.
     pub(crate) fn new() -> Option<Self> {
-        let images = parts()?;
+        let images = guest_images()?;
         let dir = tempfile::tempdir().unwrap();
         Some(Self { images, dir })
     }
