@@ -300,6 +300,7 @@ pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> 
         sbom: plan.sbom.clone(),
     };
     let written = build_and_heal(&args, &plan, &moby, &context)?;
+    images.store().settle()?;
     if let Some(max_bytes) = args.cache_size.max_pack_bytes(&args.source.settings()?)? {
         evict(&images, max_bytes, progress);
     }
@@ -389,10 +390,11 @@ fn report(written: &Written, progress: &Progress) {
     for warning in &written.warnings {
         progress.warn(warning.clone());
     }
-    for (path, bytes) in &written.files {
+    for file in &written.files {
         progress.emit(&Event::Output {
-            path: path.display().to_string(),
-            bytes: *bytes,
+            path: file.path.display().to_string(),
+            bytes: file.bytes,
+            unchanged: file.unchanged,
         });
     }
     let counters = progress.counters();

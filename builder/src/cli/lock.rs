@@ -194,6 +194,7 @@ pub(super) fn run(args: &LockCommandArgs, progress: &Progress) -> Result<(), Cli
         lock.entries.insert(full_name, entry);
     }
     drop(task);
+    images.store().settle()?;
     let mut file = PendingFile::create(&path).map_err(OutputError::from)?;
     let text = lock.to_text();
     file.write_all(text.as_bytes()).map_err(OutputError::from)?;
@@ -201,6 +202,7 @@ pub(super) fn run(args: &LockCommandArgs, progress: &Progress) -> Result<(), Cli
     progress.emit(&Event::Output {
         path: path.display().to_string(),
         bytes: text.len() as u64,
+        unchanged: false,
     });
     Ok(())
 }

@@ -1,13 +1,16 @@
 //! The tree as an initrd (Linux, Documentation/driver-api/early-userspace/buffer-format.rst).
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use formats::compress::{BodyInfo, Compression, encode_body};
-use formats::cpio::{CpioWriter, Entry, WriteError, write_microcode};
+use formats::cpio::{CpioMeasure, CpioWriter, Entry, WriteError, write_microcode};
 
 use crate::assemble::Image;
-use crate::pack::PackError;
+use crate::pack::{Ahead, PackError};
 use crate::tree::{Body, InodeId, Node, Visit};
 
 const S_IFIFO: u32 = 0o010_000;
@@ -79,21 +82,26 @@ pub fn write_initrd<W: Write>(
         inner: out,
         bytes: 0,
     };
-    let mut archive = CpioWriter::new(&mut counted, compression)?;
-    let mut inodes = Inodes::default();
-    // The root itself is there before the archive is unpacked.
-    for visit in image.tree.walk().skip(1) {
-        summary.dropped_xattrs += u64::from(!visit.inode.xattrs.is_empty());
-        summary.tree_bytes += tmpfs_bytes(match &visit.inode.node {
-            Node::File(body) => body.size(),
-            _ => 0,
-        });
-        let inode = inodes.number(&visit)?;
-        write_entry(&mut archive, image, &visit, inode, compression)?;
-    }
-    summary.entries = archive.entries();
-    summary.cpio_bytes = archive.plain_bytes() + TRAILER_BYTES;
-    archive.finish()?;
+    std::thread::scope(|scope| -> Result<(), InitrdError> {
+        let bodies = image.tree.walk().filter_map(|visit| packed_body(&visit));
+        let mut ahead = image.packs.read_ahead(scope, bodies);
+        let mut archive = CpioWriter::new(&mut counted, compression)?;
+        let mut inodes = Inodes::default();
+        // The root itself is there before the archive is unpacked.
+        for visit in image.tree.walk().skip(1) {
+            summary.dropped_xattrs += u64::from(!visit.inode.xattrs.is_empty());
+            summary.tree_bytes += tmpfs_bytes(match &visit.inode.node {
+                Node::File(body) => body.size(),
+                _ => 0,
+            });
+            let inode = inodes.number(&visit)?;
+            write_entry(&mut archive, image, &visit, inode, &mut ahead)?;
+        }
+        summary.entries = archive.entries();
+        summary.cpio_bytes = archive.plain_bytes() + TRAILER_BYTES;
+        archive.finish()?;
+        Ok(())
+    })?;
     counted.flush()?;
     summary.initrd_bytes += counted.bytes;
     summary.ram_bytes = ram_bytes(summary.tree_bytes, summary.initrd_bytes);
@@ -111,13 +119,98 @@ pub(crate) fn ram_bytes(tree_bytes: u64, initrd_bytes: u64) -> u64 {
     2 * tree_bytes + initrd_bytes + BASE_BYTES
 }
 
+/// The pack and number of the body that stands with this name: it does with a file's first.
+fn packed_body(visit: &Visit<'_>) -> Option<(u32, u32)> {
+    match &visit.inode.node {
+        Node::File(Body::Packed { pack, body, size }) if visit.first.is_none() && *size > 0 => {
+            Some((*pack, *body))
+        }
+        _ => None,
+    }
+}
+
 fn write_entry<W: Write>(
     archive: &mut CpioWriter<W>,
     image: &Image,
     visit: &Visit<'_>,
     inode: u32,
-    compression: Compression,
+    ahead: &mut Ahead,
 ) -> Result<(), InitrdError> {
+    let entry = entry_of(visit, inode);
+    if let Some((pack, body)) = packed_body(visit) {
+        let pack = image.packs.get(pack);
+        // A body that the pack does not have comes as one error.
+        let (info, count) = match pack.body(body) {
+            Some(record) => (record.info, record.segments.len()),
+            None => (BodyInfo { bytes: 0, crc32: 0 }, 1),
+        };
+        let segments = ahead.take(count).map(|s| s.map_err(InitrdError::from));
+        archive.file(&entry, info, segments)?;
+        return Ok(());
+    }
+    match &visit.inode.node {
+        Node::Symlink(target) => archive.symlink(&entry, target)?,
+        Node::File(Body::Inline(bytes)) if visit.first.is_none() && !bytes.is_empty() => {
+            let (info, segments) = encode_body(archive.compression(), bytes)?;
+            archive.file(&entry, info, segments.into_iter().map(Ok::<_, InitrdError>))?;
+        }
+        _ => archive.entry(&entry)?,
+    }
+    Ok(())
+}
+
+/// Whether the file at `path` could be the initrd that would be written, as far as can be told
+/// without making one: a gzip member ends with length and checksum of what is in it.
+pub fn may_be_there(path: &Path, image: &Image, compression: Compression) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let mut trailer = [0; 8];
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let at = length.saturating_sub(trailer.len() as u64);
+    let (true, Ok(plain)) = (
+        file.read_exact_at(&mut trailer, at).is_ok(),
+        plain_info(image),
+    ) else {
+        return false;
+    };
+    match compression {
+        Compression::Gzip { .. } => {
+            let [crc32, bytes] = [0, 4].map(|at| trailer[at..].first_chunk().copied());
+            // The field holds the lowest 32 bits (RFC 1952 2.3.1).
+            let low = plain.bytes.to_le_bytes().first_chunk().copied();
+            crc32 == Some(plain.crc32.to_le_bytes()) && bytes == low
+        }
+        Compression::None => length >= plain.bytes,
+        Compression::Zstd { .. } => true,
+    }
+}
+
+/// Length and checksum of the cpio archive, from the indexes alone.
+fn plain_info(image: &Image) -> Result<BodyInfo, InitrdError> {
+    let mut archive = CpioMeasure::new()?;
+    let mut inodes = Inodes::default();
+    for visit in image.tree.walk().skip(1) {
+        let entry = entry_of(&visit, inodes.number(&visit)?);
+        if let Some((pack, body)) = packed_body(&visit) {
+            if let Some(record) = image.packs.get(pack).body(body) {
+                archive.file(&entry, record.info)?;
+            }
+            continue;
+        }
+        match &visit.inode.node {
+            Node::Symlink(target) => archive.symlink(&entry, target)?,
+            Node::File(Body::Inline(bytes)) if visit.first.is_none() => {
+                archive.file(&entry, BodyInfo::of(bytes))?;
+            }
+            _ => archive.entry(&entry)?,
+        }
+    }
+    Ok(archive.finish()?)
+}
+
+/// What the entry of a name says.
+fn entry_of<'v>(visit: &'v Visit<'_>, inode: u32) -> Entry<'v> {
     let meta = visit.inode.meta;
     let (kind, rdev) = match &visit.inode.node {
         Node::Directory(_) => (S_IFDIR, (0, 0)),
@@ -127,7 +220,7 @@ fn write_entry<W: Write>(
         Node::BlockDevice(major, minor) => (S_IFBLK, (*major, *minor)),
         Node::Fifo => (S_IFIFO, (0, 0)),
     };
-    let entry = Entry {
+    Entry {
         name: &visit.path,
         inode,
         mode: kind | u32::from(meta.mode),
@@ -144,28 +237,7 @@ fn write_entry<W: Write>(
         dev_minor: 0,
         rdev_major: rdev.0,
         rdev_minor: rdev.1,
-    };
-    match &visit.inode.node {
-        Node::Symlink(target) => archive.symlink(&entry, target)?,
-        Node::File(Body::Packed { pack, body, size }) if visit.first.is_none() && *size > 0 => {
-            let pack = image.packs.get(*pack);
-            let info = pack.body(*body).map_or(
-                BodyInfo {
-                    bytes: *size,
-                    crc32: 0,
-                },
-                |b| b.info,
-            );
-            let segments = pack.segments(*body).map(|s| s.map_err(InitrdError::from));
-            archive.file(&entry, info, segments)?;
-        }
-        Node::File(Body::Inline(bytes)) if visit.first.is_none() && !bytes.is_empty() => {
-            let (info, segments) = encode_body(compression, bytes)?;
-            archive.file(&entry, info, segments.into_iter().map(Ok::<_, InitrdError>))?;
-        }
-        _ => archive.entry(&entry)?,
     }
-    Ok(())
 }
 
 /// Inode numbers in the order of the archive; names of one file share one.

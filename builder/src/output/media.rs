@@ -11,7 +11,7 @@ use formats::medium::{BootFile, BootFiles, BootVolume, Loaders, boot_volume};
 use formats::payload::{FilePayload, PayloadReader};
 
 use super::disk::MakeDiskError;
-use super::initrd::{InitrdSummary, write_initrd};
+use super::initrd::{InitrdSummary, may_be_there, write_initrd};
 use super::write::{OutputError, at, inside};
 use crate::assemble::{Image, Kernel};
 use crate::atomic::{PendingFile, WriteFileError};
@@ -89,6 +89,15 @@ impl<'a> Media<'a> {
         let initrd = (self.spooled(file)?, summary);
         self.initrd = Some(initrd.clone());
         Ok(initrd)
+    }
+
+    /// Starts the output that the initrd goes to; where the one that is there looks like it, that one
+    /// is compared first.
+    pub(super) fn initrd_file(&self, path: &Path) -> Result<PendingFile, WriteFileError> {
+        match may_be_there(path, self.image, self.compression) {
+            true => PendingFile::create_or_keep(path),
+            false => PendingFile::create(path),
+        }
     }
 
     /// Writes the initrd to an output; who needs it later reads it from there.

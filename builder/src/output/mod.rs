@@ -21,7 +21,7 @@ pub use format::{Format, ParseFormatError};
 pub use iso::IsoFormat;
 pub use tree_iso::TreeIsoError;
 pub use uki::MakeUkiError;
-pub use write::{OutputError, Outputs, Settings, Written, write};
+pub use write::{OutputError, Outputs, Settings, Written, WrittenFile, write};
 
 #[cfg(doc)]
 use crate::assemble::Image;

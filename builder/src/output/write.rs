@@ -58,12 +58,23 @@ pub struct Settings {
 /// What was written.
 #[derive(Clone, Debug, Default)]
 pub struct Written {
-    /// Files and their lengths in bytes.
-    pub files: Vec<(PathBuf, u64)>,
+    /// The files, in the order in which they got their names.
+    pub files: Vec<WrittenFile>,
     /// What is known of the initrd, where one was written.
     pub initrd: Option<InitrdSummary>,
     /// What the user should know.
     pub warnings: Vec<String>,
+}
+
+/// A file that a build wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenFile {
+    /// Its name.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// It was there already with the same bytes, and got the time of one that is written.
+    pub unchanged: bool,
 }
 
 /// Why nothing was written.
@@ -197,7 +208,11 @@ pub fn write(
         files: job
             .pending
             .iter()
-            .map(|f| (f.path().to_owned(), f.bytes()))
+            .map(|file| WrittenFile {
+                path: file.path().to_owned(),
+                bytes: file.bytes(),
+                unchanged: file.is_unchanged(),
+            })
             .collect(),
         initrd: job.media.summary(),
         warnings: job.warnings,
@@ -261,7 +276,9 @@ impl<'a> Job<'a> {
 
     fn kernel_initrd(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
         self.kernel_file(dir, name)?;
-        let mut file = PendingFile::create(&dir.join(format!("{name}-initrd.img")))?;
+        let mut file = self
+            .media
+            .initrd_file(&dir.join(format!("{name}-initrd.img")))?;
         self.media.initrd_to(&mut file)?;
         self.pending.push(file);
         self.cmdline_file(dir, name)
@@ -300,7 +317,7 @@ impl<'a> Job<'a> {
         let Some(kernel) = kernel.filter(|_| !self.writes(&path)) else {
             return Ok(());
         };
-        let mut file = PendingFile::create(&path)?;
+        let mut file = PendingFile::create_or_keep(&path)?;
         io::copy(&mut self.image.open(&kernel.body)?, &mut file).map_err(|e| at(&file, e))?;
         self.pending.push(file);
         Ok(())
@@ -312,7 +329,7 @@ impl<'a> Job<'a> {
         let Some(kernel) = kernel.filter(|_| !self.writes(&path)) else {
             return Ok(());
         };
-        let mut file = PendingFile::create(&path)?;
+        let mut file = PendingFile::create_or_keep(&path)?;
         file.write_all(kernel.cmdline.as_bytes())
             .map_err(|e| at(&file, e))?;
         self.pending.push(file);
@@ -326,7 +343,11 @@ impl<'a> Job<'a> {
 
     /// Writes a format that is one file.
     fn file(&mut self, format: Format, path: &Path) -> Result<(), OutputError> {
-        let mut file = PendingFile::create(path)?;
+        let mut file = match format {
+            // They leave out what is empty, so there is no stream to compare.
+            Format::Disk(_) | Format::Iso(_) => PendingFile::create(path)?,
+            _ => PendingFile::create_or_keep(path)?,
+        };
         match format {
             Format::Disk(disk) => {
                 let (name, disks) = (self.name.clone(), &self.settings.disks);

@@ -9,6 +9,7 @@
 //! [`make`] turns a layer blob into a pack while it arrives, compressing on several threads;
 //! [`format`] is the file; [`read`] opens it; [`store`] knows where packs lie.
 
+mod ahead;
 mod codec;
 pub mod format;
 mod key;
@@ -18,6 +19,7 @@ mod read;
 mod store;
 mod workers;
 
+pub use ahead::Ahead;
 pub use format::{BodyRecord, Index, Nested, SegmentRecord};
 pub use key::PackKey;
 pub use make::{MakeError, MakeOptions, make};

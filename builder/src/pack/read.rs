@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use formats::compress::{BodyDecoder, Compression};
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 use super::format::{
     BodyRecord, FOOTER_BYTES, Index, MAGIC, SegmentRecord, index_check, parse_footer, segment_check,
@@ -144,19 +146,17 @@ impl Pack {
     }
 
     fn read_segment(&self, segment: &SegmentRecord, offset: u64) -> Result<Vec<u8>, PackError> {
-        let mut stored = vec![0; segment.stored_bytes as usize];
-        self.file
-            .read_exact_at(&mut stored, offset)
-            .map_err(|source| {
-                if source.kind() == io::ErrorKind::UnexpectedEof {
-                    self.damaged("it is cut short")
-                } else {
-                    PackError::Read {
-                        path: self.path.clone(),
-                        source,
-                    }
+        let stored = read_at(&self.file, offset, segment.stored_bytes as usize);
+        let stored = stored.map_err(|source| {
+            if source.kind() == io::ErrorKind::UnexpectedEof {
+                self.damaged("it is cut short")
+            } else {
+                PackError::Read {
+                    path: self.path.clone(),
+                    source,
                 }
-            })?;
+            }
+        })?;
         if segment_check(&stored) != segment.check {
             return Err(self.damaged("a body's checksum does not match"));
         }
@@ -176,6 +176,22 @@ impl Pack {
             what,
         }
     }
+}
+
+/// Exactly so many bytes of a file, read into memory that nobody cleared for it.
+fn read_at(file: &File, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut read = Vec::with_capacity(bytes);
+    while read.len() < bytes {
+        let at = offset.saturating_add(read.len() as u64);
+        match rustix::io::pread(file, spare_capacity(&mut read), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // The vector may have more room than was asked for.
+    read.truncate(bytes);
+    Ok(read)
 }
 
 /// Reads a pack once, whatever it is of, and checks every checksum. `name` is what

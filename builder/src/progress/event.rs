@@ -53,6 +53,8 @@ pub enum Event {
         path: String,
         /// Its length.
         bytes: u64,
+        /// It was there already, with the same bytes.
+        unchanged: bool,
     },
     /// How far a transfer is; at most one a second.
     Progress {
@@ -164,7 +166,14 @@ impl Event {
             Event::Info { message } | Event::Detail { message } => Some(message.clone()),
             Event::Warning { message } => Some(format!("warning: {message}")),
             Event::Error { message } => Some(format!("error: {message}")),
-            Event::Output { path, bytes } => Some(format!("wrote {path} ({})", size(*bytes))),
+            Event::Output {
+                path,
+                bytes,
+                unchanged,
+            } => {
+                let verb = if *unchanged { "unchanged:" } else { "wrote" };
+                Some(format!("{verb} {path} ({})", size(*bytes)))
+            }
             Event::Start { task } => Some(task.clone()),
             Event::Pushed {
                 path,

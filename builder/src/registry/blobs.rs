@@ -98,6 +98,7 @@ impl Images {
         Ok(Box::new(Keeping {
             inner: verified,
             writer: Some(writer),
+            store: self.store().clone(),
         }))
     }
 }
@@ -125,6 +126,7 @@ impl<R: Read> Read for Healing<R> {
 struct Keeping<R> {
     inner: R,
     writer: Option<BlobWriter>,
+    store: Store,
 }
 
 impl<R: Read> Read for Keeping<R> {
@@ -137,7 +139,7 @@ impl<R: Read> Read for Keeping<R> {
         } else if !buf.is_empty()
             && let Some(writer) = self.writer.take()
         {
-            writer.commit().map_err(io::Error::other)?;
+            self.store.commit_later(writer).map_err(io::Error::other)?;
         }
         Ok(n)
     }

@@ -422,7 +422,7 @@ impl Images {
     fn keep(&self, digest: &Digest, bytes: &[u8]) -> Result<(), RegistryErrorKind> {
         let mut blob = self.store.create_blob(digest)?;
         blob.write(bytes)?;
-        Ok(blob.commit()?)
+        Ok(self.store.commit_later(blob)?)
     }
 
     fn sboms(

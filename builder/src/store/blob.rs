@@ -1,5 +1,6 @@
 //! Writing one blob.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -39,5 +40,10 @@ impl BlobWriter {
     pub fn commit(self) -> Result<(), StoreError> {
         self.file.finish(true)?;
         Ok(())
+    }
+
+    /// Gives the file its name; the caller syncs it.
+    pub(super) fn commit_unsynced(self) -> Result<(File, PathBuf), StoreError> {
+        Ok((self.file.finish(false)?, self.path))
     }
 }

@@ -9,6 +9,7 @@
 mod blob;
 pub(crate) mod index;
 mod lock;
+mod settle;
 
 use std::fs::{self, File};
 use std::io;
@@ -69,6 +70,7 @@ pub enum StoreError {
 pub struct Store {
     dir: PathBuf,
     document_bytes: u64,
+    settling: settle::Settling,
 }
 
 impl Store {
@@ -77,6 +79,7 @@ impl Store {
         let store = Store {
             dir: dir.to_owned(),
             document_bytes: MAX_DOCUMENT_BYTES,
+            settling: settle::Settling::default(),
         };
         let blobs = dir.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(|e| io_error("make the folder", &blobs, e))?;
@@ -175,6 +178,18 @@ impl Store {
     /// [`BlobWriter::commit`].
     pub fn create_blob(&self, digest: &Digest) -> Result<BlobWriter, StoreError> {
         BlobWriter::new(self.blob_path(digest))
+    }
+
+    /// Gives a blob its name now and syncs it beside what goes on; see [`Store::settle`].
+    pub fn commit_later(&self, blob: BlobWriter) -> Result<(), StoreError> {
+        let (file, path) = blob.commit_unsynced()?;
+        self.settling.later(file, path);
+        Ok(())
+    }
+
+    /// Waits until every blob that was committed for later is on the disk.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.settling.settle()
     }
 
     /// Writes a small blob whose bytes are at hand.

@@ -149,6 +149,16 @@ impl<W: Write> Stitcher<W> {
         Ok(())
     }
 
+    /// Counts a body whose bytes are left out: for a stream that is measured, not written.
+    pub(crate) fn leave_out(&mut self, body: BodyInfo) {
+        self.plain = self.plain.join(body);
+    }
+
+    /// Length and CRC-32 of the plain bytes so far.
+    pub(crate) fn plain(&self) -> BodyInfo {
+        self.plain
+    }
+
     fn start_body(&mut self, body: BodyInfo) -> io::Result<()> {
         match self.compression {
             Compression::None | Compression::Gzip { .. } => self.flush_pending(),

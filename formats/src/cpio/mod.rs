@@ -16,7 +16,7 @@ mod write;
 
 pub use format::{BODY_MAX_BYTES, NAME_MAX_BYTES};
 pub use read::{Container, Limits, ReadEntry, ReadError, ReadErrorKind, Reader};
-pub use write::{CpioWriter, Entry, WriteError, write_microcode};
+pub use write::{CpioMeasure, CpioWriter, Entry, WriteError, write_microcode};
 
 #[cfg(test)]
 mod tests;

@@ -186,15 +186,17 @@ impl<W: Write> CpioWriter<W> {
     /// # Errors
     /// Those of the writer.
     pub fn finish(mut self) -> io::Result<W> {
-        self.write_header(
-            Header {
-                nlink: 1,
-                ..Header::default()
-            },
-            TRAILER,
-        )?;
+        self.trailer()?;
         self.stream.entry_boundary()?;
         self.stream.finish()
+    }
+
+    fn trailer(&mut self) -> io::Result<()> {
+        let header = Header {
+            nlink: 1,
+            ..Header::default()
+        };
+        self.write_header(header, TRAILER)
     }
 
     fn header(&mut self, entry: &Entry<'_>, body_bytes: u64) -> Result<(), WriteError> {
@@ -242,6 +244,57 @@ impl<W: Write> CpioWriter<W> {
         self.stream.literal(&[0])?;
         self.stream
             .literal(padding((bytes.len() + name.len() + 1) as u64))
+    }
+}
+
+/// Length and CRC-32 of an archive that is not written: what a gzip member says of it in its last
+/// eight bytes. Takes entries as [`CpioWriter`] does.
+#[derive(Debug)]
+pub struct CpioMeasure(CpioWriter<io::Sink>);
+
+impl CpioMeasure {
+    /// Of an empty archive.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(CpioWriter::new(io::sink(), Compression::None)?))
+    }
+
+    /// As [`CpioWriter::entry`].
+    ///
+    /// # Errors
+    /// If the entry does not fit the format.
+    pub fn entry(&mut self, entry: &Entry<'_>) -> Result<(), WriteError> {
+        self.0.entry(entry)
+    }
+
+    /// As [`CpioWriter::symlink`].
+    ///
+    /// # Errors
+    /// If it does not fit the format.
+    pub fn symlink(&mut self, entry: &Entry<'_>, target: &[u8]) -> Result<(), WriteError> {
+        self.0.symlink(entry, target)
+    }
+
+    /// As [`CpioWriter::file`], for a body that need not be at hand.
+    ///
+    /// # Errors
+    /// If the entry does not fit the format.
+    pub fn file(&mut self, entry: &Entry<'_>, body: BodyInfo) -> Result<(), WriteError> {
+        self.0.header(entry, body.bytes)?;
+        self.0.stream.leave_out(body);
+        self.0.stream.literal(padding(body.bytes))?;
+        Ok(())
+    }
+
+    /// The whole archive's, with its trailer.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn finish(mut self) -> io::Result<BodyInfo> {
+        self.0.trailer()?;
+        Ok(self.0.stream.plain())
     }
 }
 

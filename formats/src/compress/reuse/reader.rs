@@ -89,9 +89,11 @@ pub struct GzipBlocks<B> {
     input: B,
     inflate: Inflate,
     log: BlockLog,
+    /// Room for plain bytes, which is not cleared between blocks: `position..filled` are to be given out.
     plain: Vec<u8>,
+    filled: usize,
     position: usize,
-    /// Plain offset of the end of `plain`.
+    /// Plain offset of the end of what is filled.
     inflated: u64,
     /// The block that is being read; none before a member's first.
     block: Option<OpenBlock>,
@@ -115,6 +117,7 @@ impl<B: BufRead> GzipBlocks<B> {
             inflate: Inflate::new()?,
             log: log.clone(),
             plain: Vec::new(),
+            filled: 0,
             position: 0,
             inflated: 0,
             block: None,
@@ -125,17 +128,19 @@ impl<B: BufRead> GzipBlocks<B> {
 
     /// Inflates up to the end of a block, or as much as may be held of an oversized one.
     fn fill(&mut self) -> io::Result<()> {
-        self.plain.clear();
+        self.filled = 0;
         self.position = 0;
         while !self.ended {
             let input = self.input.fill_buf()?;
             if input.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let start = self.plain.len();
-            self.plain.resize(start + OUTPUT_BYTES, 0);
-            let step = self.inflate.step(input, &mut self.plain[start..])?;
-            self.plain.truncate(start + step.produced);
+            if self.plain.len() < self.filled + OUTPUT_BYTES {
+                self.plain.resize(self.filled + OUTPUT_BYTES, 0);
+            }
+            let room = &mut self.plain[self.filled..][..OUTPUT_BYTES];
+            let step = self.inflate.step(input, room)?;
+            self.filled += step.produced;
             self.inflated += step.produced as u64;
             let taken = &input[..step.consumed];
             if let Some(block) = &mut self.block {
@@ -154,7 +159,7 @@ impl<B: BufRead> GzipBlocks<B> {
                 ));
             }
             let held_back = self.block.as_ref().is_some_and(|block| !block.oversized);
-            if !self.plain.is_empty() && (step.boundary.is_some() || !held_back) {
+            if self.filled > 0 && (step.boundary.is_some() || !held_back) {
                 return Ok(());
             }
         }
@@ -225,10 +230,10 @@ impl<B: BufRead> Read for GzipBlocks<B> {
         if buf.is_empty() {
             return Ok(0);
         }
-        while self.position == self.plain.len() && !self.ended {
+        while self.position == self.filled && !self.ended {
             self.fill()?;
         }
-        let n = buf.len().min(self.plain.len() - self.position);
+        let n = buf.len().min(self.filled - self.position);
         buf[..n].copy_from_slice(&self.plain[self.position..self.position + n]);
         self.position += n;
         self.log.lock().served += n as u64;

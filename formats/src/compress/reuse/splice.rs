@@ -28,6 +28,7 @@ impl Splice {
         }
         // Whatever it was: here others follow.
         self.push_bits(kind << 1, HEADER_BITS);
+        self.push_words(&mut bits);
         while let left @ 1.. = bits.left() {
             let count = u32::try_from(left.min(32)).unwrap_or(32);
             let value = bits.take(count);
@@ -57,6 +58,27 @@ impl Splice {
             self.pending >>= 32;
             self.pending_bits -= 32;
         }
+    }
+
+    /// Takes bits as long as there are eight bytes to read them from: most of a block, at the speed at
+    /// which it is shifted.
+    fn push_words(&mut self, bits: &mut Bits<'_>) {
+        const TAKEN: u32 = 32;
+        let at = bits.position + u64::from(bits.block.first_bit);
+        let (byte, shift) = (usize::try_from(at / 8).unwrap_or(usize::MAX), at % 8);
+        let bytes = bits.block.bytes.get(byte..).unwrap_or_default();
+        let words = bytes.len().saturating_sub(4) / 4;
+        let words = words.min(usize::try_from(bits.left() / u64::from(TAKEN)).unwrap_or(0));
+        self.bytes.reserve(words * 4 + 8);
+        for word in bytes.windows(8).step_by(4).take(words) {
+            let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+            self.pending |= (word >> shift & u64::from(u32::MAX)) << self.pending_bits;
+            // Fewer than 32 bits were pending, so as many are again.
+            self.bytes
+                .extend_from_slice(&self.pending.to_le_bytes()[..4]);
+            self.pending >>= TAKEN;
+        }
+        bits.position += words as u64 * u64::from(TAKEN);
     }
 
     pub(super) fn push_stored(&mut self, plain: &[u8]) {
