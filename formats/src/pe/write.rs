@@ -88,10 +88,12 @@ pub fn append(program: Vec<u8>, sections: &[NewSection]) -> Result<Extents, Appe
     if let Some(twice) = new.iter().find(|s| file.section(s.name).is_some()) {
         return Err(AppendError::Twice(twice.name));
     }
-    // Up to the first byte of a section, which may come before the end of the headers.
+    // Up to the first byte of a section, which may come before the end of the headers, as may the
+    // end of a program that was cut.
     let raw_starts = file.sections.iter().filter(|s| !s.raw.is_empty());
     let first_raw = raw_starts.map(|s| s.raw.start).min().unwrap_or(u64::MAX);
     let headers_end = first_raw.min(u64::from(file.headers_bytes));
+    let headers_end = headers_end.min(program.len() as u64);
     let table_end = file.table_at + file.sections.len() * SECTION_BYTES;
     let room = headers_end.saturating_sub(table_end as u64) / SECTION_BYTES as u64;
     let room = usize::try_from(room).unwrap_or(0);
