@@ -6,6 +6,7 @@
 //! * links, folders, devices and pipes whose header has a size: no body here, as in Go's reader;
 //!   a body there;
 //! * a name or target both in a GNU entry and in a PAX record: GNU's counts here, as in Go's reader;
+//! * links, folders, devices and pipes with the records of a sparse file: nothing here; its size there;
 //! * an empty PAX value: here it cancels the record, as POSIX has it;
 //! * type flags other than those of layers, which are refused here;
 //! * a number in a header with a NUL before digits: NULs are trimmed here, as in Go's reader; the
@@ -176,7 +177,7 @@ fn is_known(ours: &lkbuild::layer::archive::RawEntry, raw: &[u8]) -> bool {
             let with_extension = !extensions.is_empty();
             return other
                 || old_folder
-                || (bodiless && has_size)
+                || (bodiless && (has_size || is_sparse(&extensions)))
                 || (old && with_extension)
                 || ours.meta.mtime < 0
                 || NUMBERS
@@ -195,6 +196,13 @@ fn is_known(ours: &lkbuild::layer::archive::RawEntry, raw: &[u8]) -> bool {
         at += 512 + size.next_multiple_of(512);
     }
     true
+}
+
+/// Whether there are records of a sparse file.
+fn is_sparse(extensions: &[(u8, &[u8])]) -> bool {
+    const RECORD: &[u8] = b"GNU.sparse.";
+    let mut bodies = extensions.iter().map(|(_, body)| body);
+    bodies.any(|body| body.windows(RECORD.len()).any(|part| part == RECORD))
 }
 
 /// Two names for one thing, or a record without a value.
