@@ -154,11 +154,7 @@ impl Story {
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", self.home.path());
         if of_vsphere {
-            command
-                .env("GOVC_URL", self.vcenter.url())
-                .env("GOVC_USERNAME", VCenter::USER)
-                .env("GOVC_PASSWORD", VCenter::PASSWORD)
-                .env("GOVC_TLS_CA_CERTS", self.vcenter.ca());
+            command.envs(self.vcenter.environment());
         }
         command
     }

@@ -1,6 +1,7 @@
 //! A strict vCenter or ESXi on localhost (`vmware/tests/simulator`), and pyvmomi as the judge of
 //! what is there.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -352,6 +353,16 @@ impl VCenter {
     /// PEM file of the authority that signed the server's certificate.
     pub fn ca(&self) -> &Path {
         &self.ready.ca
+    }
+
+    /// What tells a program of govc's kind where the server is, who logs in, and whom to trust.
+    pub fn environment(&self) -> [(&'static str, OsString); 4] {
+        [
+            ("GOVC_URL", self.url().into()),
+            ("GOVC_USERNAME", Self::USER.into()),
+            ("GOVC_PASSWORD", Self::PASSWORD.into()),
+            ("GOVC_TLS_CA_CERTS", self.ca().into()),
+        ]
     }
 
     /// SHA-1 of the server's certificate, colon-separated upper hex.

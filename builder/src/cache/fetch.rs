@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::reference::Reference;
 use crate::registry::document::{self, DocumentError};
 use crate::registry::{Images, MissingImages, Platform, RegistryError, RegistryErrorKind};
-use crate::store::IndexEntry;
+use crate::store::{IndexEntry, StoreError};
 
 /// Blobs that are fetched at once.
 const AT_ONCE: usize = 4;
@@ -47,6 +47,9 @@ pub enum FetchError {
     /// An image can't be had.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// What was fetched can't be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// The images that a build of this configuration reads.
@@ -72,7 +75,7 @@ pub fn wishes(moby: &Moby) -> Vec<Wish> {
 }
 
 /// Fetches what is not in the store: documents, layers, attestations. Everything that can't be had
-/// without a network is reported at once.
+/// without a network is reported at once. All of it is on the disk then.
 pub fn fetch(
     images: &Images,
     wishes: &[Wish],
@@ -117,6 +120,7 @@ pub fn fetch(
         }
     }
     missing.check()?;
+    images.store().settle()?;
     Ok(fetched)
 }
 

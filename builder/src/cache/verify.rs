@@ -85,6 +85,7 @@ pub fn verify(
         healer.look_at(name.as_deref(), &entry);
     }
     report.findings.extend(healer.finish());
+    store.settle()?;
     report.findings.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(report)
 }

@@ -192,6 +192,7 @@ impl CliError {
             | CliError::Lock { .. }
             | CliError::Config(_)
             | CliError::Runtime(_) => Failure::Config,
+            CliError::Fetch(FetchError::Store(_)) => Failure::Other,
             CliError::Registry(_)
             | CliError::Fetch(_)
             | CliError::NotInCache { .. }

@@ -165,25 +165,27 @@ pub fn may_be_there(path: &Path, image: &Image, compression: Compression) -> boo
     let Ok(file) = File::open(path) else {
         return false;
     };
-    let mut trailer = [0; 8];
-    let length = file.metadata().map_or(0, |metadata| metadata.len());
-    let at = length.saturating_sub(trailer.len() as u64);
-    let (true, Ok(plain)) = (
-        file.read_exact_at(&mut trailer, at).is_ok(),
-        plain_info(image),
-    ) else {
-        return false;
-    };
+    let bytes = file.metadata().map_or(0, |metadata| metadata.len());
     match compression {
-        Compression::Gzip { .. } => {
-            let [crc32, bytes] = [0, 4].map(|at| trailer[at..].first_chunk().copied());
-            // The field holds the lowest 32 bits (RFC 1952 2.3.1).
-            let low = plain.bytes.to_le_bytes().first_chunk().copied();
-            crc32 == Some(plain.crc32.to_le_bytes()) && bytes == low
-        }
-        Compression::None => length >= plain.bytes,
+        // Nothing in it tells of the whole.
         Compression::Zstd { .. } => true,
+        Compression::None => plain_info(image).is_ok_and(|plain| bytes >= plain.bytes),
+        Compression::Gzip { .. } => {
+            let mut trailer = [0; 8];
+            let at = bytes.saturating_sub(trailer.len() as u64);
+            file.read_exact_at(&mut trailer, at).is_ok()
+                && plain_info(image).is_ok_and(|plain| trailer == gzip_trailer(plain))
+        }
     }
+}
+
+/// How a gzip member with such content ends (RFC 1952 2.3.1).
+fn gzip_trailer(plain: BodyInfo) -> [u8; 8] {
+    let mut trailer = [0; 8];
+    trailer[..4].copy_from_slice(&plain.crc32.to_le_bytes());
+    // The lowest 32 bits of the length.
+    trailer[4..].copy_from_slice(&plain.bytes.to_le_bytes()[..4]);
+    trailer
 }
 
 /// Length and checksum of the cpio archive, from the indexes alone.

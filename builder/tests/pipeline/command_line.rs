@@ -1,5 +1,7 @@
 //! The program's files, flags and events.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -58,6 +60,61 @@ fn initrd_compressions_hold_the_same_tree() {
     }
     let [_, smaller_gzip, zstd, _, none] = initrds.map(|initrd| initrd.len());
     assert!(smaller_gzip < none && zstd < none);
+}
+
+/// The outputs that a build found to be there already, by name.
+fn unchanged(bench: &Bench, yaml: &str, arguments: &[&str]) -> Vec<String> {
+    let file = bench.yaml(yaml);
+    let mut command = bench.build();
+    let output = command.arg("--json").args(arguments).arg(file).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", shown(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let events = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let unchanged = events.filter(|event| event["event"] == "output" && event["unchanged"] == true);
+    let paths = unchanged.map(|event| PathBuf::from(event["path"].as_str().unwrap()));
+    paths
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn an_output_with_the_same_bytes_stays_and_another_is_replaced() {
+    const INITRD: &str = "os-initrd.img";
+    let changed = system::YAML.replace("console=ttyS0", "console=ttyS1");
+    assert_ne!(changed, system::YAML);
+    for compression in ["gzip", "zstd", "none"] {
+        let bench = Bench::new(&system::images());
+        let arguments = ["--initrd-compression", compression];
+        let inode = || std::fs::metadata(bench.out().join(INITRD)).unwrap().ino();
+        assert!(unchanged(&bench, system::YAML, &arguments).is_empty());
+        let (first, before) = (bench.outputs(), inode());
+        let all = ["os-kernel", INITRD, "os-cmdline"];
+        assert_eq!(unchanged(&bench, system::YAML, &arguments), all);
+        assert_eq!(inode(), before, "{compression}: it was written again");
+        assert!(bench.outputs() == first);
+        // The command line is a file of its own.
+        assert_eq!(unchanged(&bench, &changed, &arguments), all[..2]);
+        // Damage in the middle, at the end, and a tail.
+        let bytes = &first[INITRD];
+        for damaged in [
+            [
+                &bytes[..bytes.len() / 2],
+                b"x",
+                &bytes[bytes.len() / 2 + 1..],
+            ]
+            .concat(),
+            [&bytes[..bytes.len() - 1], b"x"].concat(),
+            [bytes, &b"more"[..]].concat(),
+        ] {
+            std::fs::write(bench.out().join(INITRD), &damaged).unwrap();
+            let kept = unchanged(&bench, system::YAML, &arguments);
+            assert!(!kept.iter().any(|name| name == INITRD), "{compression}");
+            assert!(bench.outputs() == first, "{compression}");
+        }
+    }
 }
 
 #[test]

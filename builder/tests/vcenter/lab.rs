@@ -76,11 +76,7 @@ impl Lab {
     /// The program with a server, and whom to trust and log in as, in its environment.
     pub(crate) fn command(&self) -> Command {
         let mut command = self.bare();
-        command
-            .env("GOVC_URL", self.vcenter.url())
-            .env("GOVC_USERNAME", VCenter::USER)
-            .env("GOVC_PASSWORD", VCenter::PASSWORD)
-            .env("GOVC_TLS_CA_CERTS", self.vcenter.ca());
+        command.envs(self.vcenter.environment());
         command
     }
 

@@ -61,7 +61,6 @@ pub(super) fn run(args: &ExportArgs, progress: &Progress) -> Result<(), CliError
     let store = args.source.store()?;
     let images = args.source.images(store.clone(), want, progress)?;
     let fetched = fetch(&images, &wishes, &platforms, progress)?;
-    store.settle()?;
     let blobs = fetched.parts.all();
     let _task = progress.task(format!("writing {}", args.output), None);
     if args.takes_stdout() {

@@ -31,7 +31,6 @@ pub(super) fn run(args: &PullArgs, progress: &Progress) -> Result<(), CliError> 
     let want = Want::of(&platforms).pull(!offline).pins(pins);
     let images = args.source.images(args.source.store()?, want, progress)?;
     let fetched = fetch(&images, &wishes, &platforms, progress)?;
-    images.store().settle()?;
     let all = fetched.parts.all();
     progress.info(format!(
         "{} images, {} in {} blobs; {} fetched",
