@@ -1,6 +1,6 @@
 //! Transfers that are stopped by a signal: nothing of them is left.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,10 +12,26 @@ use crate::lab::{Lab, Ran, content, exit};
 const LEN: usize = 24 << 20;
 const PLACE: [&str; 4] = ["--cluster", "DC0_C0", "--network", "VM Network"];
 
+/// Starts the program with signals as a terminal has them: whoever runs these tests in the background
+/// may have them ignored, and the program would heed that.
 fn start(lab: &Lab, arguments: &[&str]) -> Child {
-    let mut command = lab.command();
-    command.args(arguments).stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let asked = lab.command();
+    let mut command = Command::new("env");
+    command
+        .arg("--default-signal=INT,TERM,HUP")
+        .arg(asked.get_program())
+        .args(arguments)
+        .current_dir(asked.get_current_dir().unwrap())
+        .env_clear()
+        .envs(
+            asked
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.spawn().unwrap()
 }
 
