@@ -24,6 +24,7 @@
 
 mod blocks;
 pub mod boot;
+mod bounded;
 pub mod compress;
 pub mod cpio;
 pub mod disk;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::bounded::{u32_le, u64_le};
 use crate::payload::Payload;
 
 use super::format::{
@@ -85,27 +86,27 @@ pub fn read_partitions(disk: &dyn Payload) -> Result<Vec<PartitionEntry>, ReadEr
     }
     let mut header = [0; GPT_HEADER_BYTES];
     read(disk, SECTOR_BYTES, &mut header)?;
-    let checksum = u32_at(&header, 16);
+    let checksum = u32_le(&header, 16);
     let mut without = header;
     without[16..20].fill(0);
     let good = header.starts_with(GPT_SIGNATURE)
-        && u32_at(&header, 12) == 92
+        && u32_le(&header, 12) == 92
         && crc32fast::hash(&without) == checksum;
     if !good {
         return Err(error(SECTOR_BYTES, ReadErrorKind::Header));
     }
-    let copy_lba = u64_at(&header, 32);
+    let copy_lba = u64_le(&header, 32);
     if copy_lba >= disk.len_bytes() / SECTOR_BYTES {
         return Err(error(SECTOR_BYTES, ReadErrorKind::Cut { copy_lba }));
     }
-    let place = u64_at(&header, 72).saturating_mul(SECTOR_BYTES);
+    let place = u64_le(&header, 72).saturating_mul(SECTOR_BYTES);
     let bad_entries = || error(place, ReadErrorKind::Entries);
-    if u32_at(&header, 80) != 128 || u32_at(&header, 84) != 128 {
+    if u32_le(&header, 80) != 128 || u32_le(&header, 84) != 128 {
         return Err(bad_entries());
     }
     let mut entries = vec![0; GPT_ENTRIES * GPT_ENTRY_BYTES];
     read(disk, place, &mut entries)?;
-    if crc32fast::hash(&entries) != u32_at(&header, 88) {
+    if crc32fast::hash(&entries) != u32_le(&header, 88) {
         return Err(bad_entries());
     }
     let used = |(_, entry): &(usize, &[u8])| entry[..16].iter().any(|&byte| byte != 0);
@@ -121,7 +122,7 @@ fn partition(
     number: usize,
     entry: &[u8],
 ) -> Result<PartitionEntry, ReadErrorKind> {
-    let (first, last) = (u64_at(entry, 32), u64_at(entry, 40));
+    let (first, last) = (u64_le(entry, 32), u64_le(entry, 40));
     let off_disk = last >= disk.len_bytes() / SECTOR_BYTES || first > last;
     if off_disk {
         return Err(ReadErrorKind::Partition { number });
@@ -145,16 +146,6 @@ fn partition(
 
 fn error(offset: u64, kind: ReadErrorKind) -> ReadError {
     ReadError { kind, offset }
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    let mut word = [0; 4];
-    word.copy_from_slice(&bytes[at..at + 4]);
-    u32::from_le_bytes(word)
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from(u32_at(bytes, at + 4)) << 32 | u64::from(u32_at(bytes, at))
 }
 
 fn read(disk: &dyn Payload, offset: u64, out: &mut [u8]) -> Result<(), ReadError> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use crate::bounded::{from_fault, read, u16_le, u32_le};
 use crate::payload::Payload;
 
 /// What a reader accepts before it gives up.
@@ -69,6 +70,8 @@ pub enum ReadErrorKind {
     Io(#[source] io::Error),
 }
 
+from_fault!(ReadError, ReadErrorKind);
+
 /// A file or folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FatEntry {
@@ -132,7 +135,7 @@ impl<'a> FatReader<'a> {
         let mut boot = [0; 512];
         read(volume, 0, &mut boot, "the boot sector")?;
         let bad = || error(0, ReadErrorKind::BootSector);
-        let sector_bytes = u64::from(u16_at(&boot, 11));
+        let sector_bytes = u64::from(u16_le(&boot, 11));
         let cluster_sectors = u64::from(boot[13]);
         let good = boot[510..] == [0x55, 0xaa]
             && matches!(sector_bytes, 512 | 1024 | 2048 | 4096)
@@ -145,10 +148,10 @@ impl<'a> FatReader<'a> {
             0 => u64::from(long),
             short => u64::from(short),
         };
-        let reserved = u64::from(u16_at(&boot, 14));
-        let root_bytes = u64::from(u16_at(&boot, 17)) * SLOT_BYTES as u64;
-        let total = either(u16_at(&boot, 19), u32_at(&boot, 32));
-        let table_sectors = either(u16_at(&boot, 22), u32_at(&boot, 36));
+        let reserved = u64::from(u16_le(&boot, 14));
+        let root_bytes = u64::from(u16_le(&boot, 17)) * SLOT_BYTES as u64;
+        let total = either(u16_le(&boot, 19), u32_le(&boot, 32));
+        let table_sectors = either(u16_le(&boot, 22), u32_le(&boot, 36));
         let root_sector = reserved + u64::from(boot[16]) * table_sectors;
         let data_sector = root_sector + root_bytes.div_ceil(sector_bytes);
         let data_sectors = total.checked_sub(data_sector).ok_or_else(bad)?;
@@ -171,7 +174,7 @@ impl<'a> FatReader<'a> {
             cluster_bytes: cluster_sectors * sector_bytes,
             table: table_start..table_start + table_sectors * sector_bytes,
             fixed_root: root_start..root_start + root_bytes,
-            root_cluster: u32_at(&boot, 44),
+            root_cluster: u32_le(&boot, 44),
             data_start: data_sector * sector_bytes,
             clusters,
         })
@@ -322,9 +325,9 @@ impl<'a> FatReader<'a> {
                     slots.push(Slot {
                         name,
                         is_folder: attributes & ATTRIBUTE_FOLDER != 0,
-                        first_cluster: u32::from(u16_at(slot, 20)) << 16
-                            | u32::from(u16_at(slot, 26)),
-                        len_bytes: u32_at(slot, 28),
+                        first_cluster: u32::from(u16_le(slot, 20)) << 16
+                            | u32::from(u16_le(slot, 26)),
+                        len_bytes: u32_le(slot, 28),
                     });
                 }
             }
@@ -382,26 +385,4 @@ fn limit(what: &'static str, limit: u64) -> ReadError {
 
 fn error(offset: u64, kind: ReadErrorKind) -> ReadError {
     ReadError { kind, offset }
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from(u16_at(bytes, at + 2)) << 16 | u32::from(u16_at(bytes, at))
-}
-
-fn read(
-    volume: &dyn Payload,
-    offset: u64,
-    out: &mut [u8],
-    what: &'static str,
-) -> Result<(), ReadError> {
-    if offset.saturating_add(out.len() as u64) > volume.len_bytes() {
-        return Err(error(offset, ReadErrorKind::BeyondEnd { what }));
-    }
-    volume
-        .read_exact_at(offset, out)
-        .map_err(|source| error(offset, ReadErrorKind::Io(source)))
 }

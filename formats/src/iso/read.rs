@@ -1,20 +1,25 @@
 //! Reading a volume's descriptors, boot catalog and folders, within limits.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use crate::bounded::{from_fault, read, u32_le};
 use crate::payload::Payload;
 
 use super::catalog::{
     BOOTABLE, ENTRY_BYTES, HEADER_LAST, HEADER_MORE, HEADER_VALIDATION, checksum,
 };
 use super::format::{
-    DESCRIPTORS_LBA, EL_TORITO, EL_TORITO_CATALOG, ESCAPE_SEQUENCES, FLAG_FOLDER,
-    FLAG_MULTI_EXTENT, RECORD_HEADER_BYTES, ROOT_RECORD, ROOT_RECORD_BYTES, SECTOR, SECTOR_BYTES,
-    STANDARD_ID, TYPE_BOOT_RECORD, TYPE_PRIMARY, TYPE_SUPPLEMENTARY, TYPE_TERMINATOR,
+    DESCRIPTORS_LBA, EL_TORITO, EL_TORITO_CATALOG, ESCAPE_SEQUENCES, FLAG_FOLDER, ROOT_RECORD,
+    ROOT_RECORD_BYTES, SECTOR, SECTOR_BYTES, STANDARD_ID, TYPE_BOOT_RECORD, TYPE_PRIMARY,
+    TYPE_SUPPLEMENTARY, TYPE_TERMINATOR,
 };
+
+mod folders;
+mod system_use;
+
+use folders::{Record, parse_record};
 
 /// What a reader accepts before it gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +89,8 @@ pub enum ReadErrorKind {
     #[error("can't be read: {0}")]
     Io(#[source] io::Error),
 }
+
+from_fault!(ReadError, ReadErrorKind);
 
 /// An image of the boot catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,7 +222,7 @@ impl<'a> IsoReader<'a> {
                     joliet = Some(head(&sector, start, true)?);
                 }
                 TYPE_BOOT_RECORD if sector[7..].starts_with(EL_TORITO) => {
-                    let lba = u32_at(&sector, EL_TORITO_CATALOG);
+                    let lba = u32_le(&sector, EL_TORITO_CATALOG);
                     catalog_start = Some(u64::from(lba) * SECTOR_BYTES);
                 }
                 _ => {}
@@ -301,52 +308,6 @@ impl<'a> IsoReader<'a> {
         Ok(found)
     }
 
-    /// Everything in the volume, folders before what is in them.
-    ///
-    /// # Errors
-    /// If a folder is damaged or a limit is passed.
-    pub fn entries(&self, names: Names, limits: Limits) -> Result<Vec<IsoEntry>, ReadError> {
-        let head = match (names, &self.joliet) {
-            (Names::Joliet, Some(joliet)) => joliet,
-            (Names::Joliet, None) => return Ok(Vec::new()),
-            _ => &self.primary,
-        };
-        let mut found = Vec::new();
-        let mut seen = HashSet::from([head.root.start_bytes()]);
-        let mut folders = vec![(0, Vec::new(), head.root.clone())];
-        while let Some((depth, path, folder)) = folders.pop() {
-            let mut inside = Vec::new();
-            for mut file in self.folder(&folder, names, limits)? {
-                let name = std::mem::take(&mut file.entry.path);
-                file.entry.path = match path.as_slice() {
-                    b"" => name,
-                    parent => [parent, b"/", &name].concat(),
-                };
-                if found.len() >= limits.entries {
-                    return Err(limit(
-                        folder.start_bytes(),
-                        "entries",
-                        limits.entries as u64,
-                    ));
-                }
-                if file.entry.kind == EntryKind::Folder {
-                    if depth + 1 > limits.depth {
-                        let what = "folders within folders";
-                        return Err(limit(folder.start_bytes(), what, limits.depth as u64));
-                    }
-                    if !seen.insert(file.record.start_bytes()) {
-                        let what = "a folder is in the tree twice";
-                        return Err(error(folder.start_bytes(), ReadErrorKind::Damaged { what }));
-                    }
-                    inside.push((depth + 1, file.entry.path.clone(), file.record));
-                }
-                found.push(file.entry);
-            }
-            folders.extend(inside.into_iter().rev());
-        }
-        Ok(found)
-    }
-
     fn find_rock_ridge(&self) -> Result<Option<RockRidge>, ReadError> {
         let root = &self.primary.root;
         let mut sector = [0; SECTOR];
@@ -365,306 +326,6 @@ impl<'a> IsoReader<'a> {
             skip: usize::from(fields[at + 6]),
         }))
     }
-
-    /// The names of one folder, but "." and "..".
-    fn folder(
-        &self,
-        folder: &Record,
-        names: Names,
-        limits: Limits,
-    ) -> Result<Vec<Found>, ReadError> {
-        let start = folder.start_bytes();
-        if u64::from(folder.bytes) > limits.folder_bytes {
-            return Err(limit(start, "bytes of a folder", limits.folder_bytes));
-        }
-        if start + u64::from(folder.bytes) > self.volume.len_bytes() {
-            let what = "a folder";
-            return Err(error(start, ReadErrorKind::BeyondEnd { what }));
-        }
-        let mut bytes = vec![0; folder.bytes as usize];
-        read(self.volume, start, &mut bytes, "a folder")?;
-        let mut found: Vec<Found> = Vec::new();
-        let mut is_continued = false;
-        for (sector, sector_start) in bytes.chunks(SECTOR).zip((start..).step_by(SECTOR)) {
-            let mut at = 0;
-            // The rest of a sector is zeros.
-            while let Some(record) = parse_record(&sector[at..]) {
-                let offset = sector_start + at as u64;
-                at += record.len;
-                if record.id == [0] || record.id == [1] {
-                    continue;
-                }
-                let next = record.is(FLAG_MULTI_EXTENT);
-                match found.last_mut() {
-                    Some(last) if is_continued => self.add_section(last, &record, offset)?,
-                    _ => found.push(self.entry(record, names, limits, offset)?),
-                }
-                is_continued = next;
-                if found.len() > limits.entries {
-                    return Err(limit(start, "entries", limits.entries as u64));
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// The next section of a file that has several.
-    fn add_section(&self, file: &mut Found, record: &Record, offset: u64) -> Result<(), ReadError> {
-        let more = self.extent(record, offset)?;
-        if let EntryKind::File { extents } = &mut file.entry.kind {
-            file.entry.len_bytes += u64::from(record.bytes);
-            join(extents, more);
-        }
-        Ok(())
-    }
-
-    fn extent(&self, record: &Record, offset: u64) -> Result<Range<u64>, ReadError> {
-        let start = record.start_bytes();
-        let end = start + u64::from(record.bytes);
-        if record.bytes > 0 && end > self.volume.len_bytes() {
-            let what = "a file";
-            return Err(error(offset, ReadErrorKind::BeyondEnd { what }));
-        }
-        Ok(start..end)
-    }
-
-    fn entry(
-        &self,
-        record: Record,
-        names: Names,
-        limits: Limits,
-        offset: u64,
-    ) -> Result<Found, ReadError> {
-        let mut said = Said::default();
-        if let (Names::RockRidge, Some(rock_ridge)) = (names, self.rock_ridge) {
-            let fields = record.system_use.get(rock_ridge.skip..).unwrap_or(&[]);
-            self.fields(fields, &mut said, limits, offset)?;
-        }
-        let plain = match names {
-            Names::Joliet => joliet_name(&record.id),
-            _ => plain_name(&record.id),
-        };
-        let kind = if record.is(FLAG_FOLDER) {
-            EntryKind::Folder
-        } else {
-            match said.mode.unwrap_or(S_IFREG) & S_IFMT {
-                S_IFREG => EntryKind::File {
-                    extents: Vec::new(),
-                },
-                S_IFLNK => EntryKind::Symlink {
-                    target: std::mem::take(&mut said.target.text),
-                },
-                _ => EntryKind::Other {
-                    device: said.device,
-                },
-            }
-        };
-        let name = said.name.unwrap_or(plain);
-        let mut found = Found {
-            entry: IsoEntry {
-                path: match name.is_empty() || name.contains(&b'/') {
-                    true => return Err(damaged(offset, "an entry has no name")),
-                    false => name,
-                },
-                kind,
-                len_bytes: 0,
-                mode: said.mode,
-                owner: said.owner,
-                links: said.links,
-                serial: said.serial,
-                time: said.time.unwrap_or(record.time),
-            },
-            record,
-        };
-        let record = found.record.clone();
-        self.add_section(&mut found, &record, offset)?;
-        Ok(found)
-    }
-
-    /// Reads system use fields, also those that are continued elsewhere.
-    fn fields(
-        &self,
-        fields: &[u8],
-        said: &mut Said,
-        limits: Limits,
-        offset: u64,
-    ) -> Result<(), ReadError> {
-        let mut fields = fields.to_vec();
-        let mut read_bytes = fields.len();
-        loop {
-            let mut continued = None;
-            let mut rest = fields.as_slice();
-            while let [a, b, bytes, _, ..] = *rest {
-                let bytes = usize::from(bytes);
-                if bytes < 4 || bytes > rest.len() {
-                    break;
-                }
-                let content = &rest[4..bytes];
-                match &[a, b] {
-                    b"ST" => break,
-                    b"CE" if content.len() >= 24 => {
-                        continued = Some((
-                            u64::from(u32_at(content, 0)) * SECTOR_BYTES
-                                + u64::from(u32_at(content, 8)),
-                            u32_at(content, 16) as usize,
-                        ));
-                    }
-                    signature => said.field(signature, content),
-                }
-                rest = &rest[bytes..];
-            }
-            let Some((start, bytes)) = continued else {
-                return Ok(());
-            };
-            // A pointer is longer than nothing, so the limit ends loops as well.
-            read_bytes = read_bytes.saturating_add(bytes.max(28));
-            if read_bytes > limits.system_use_bytes {
-                let most = limits.system_use_bytes as u64;
-                return Err(limit(offset, "bytes of system use fields", most));
-            }
-            fields = vec![0; bytes];
-            read(self.volume, start, &mut fields, "a continuation area")?;
-        }
-    }
-}
-
-struct Found {
-    entry: IsoEntry,
-    record: Record,
-}
-
-const S_IFMT: u32 = 0o170_000;
-const S_IFREG: u32 = 0o100_000;
-const S_IFLNK: u32 = 0o120_000;
-
-/// What Rock Ridge says of an entry.
-#[derive(Default)]
-struct Said {
-    name: Option<Vec<u8>>,
-    mode: Option<u32>,
-    links: Option<u32>,
-    owner: Option<(u32, u32)>,
-    serial: Option<u32>,
-    device: (u32, u32),
-    time: Option<[u8; 7]>,
-    target: Target,
-}
-
-impl Said {
-    fn field(&mut self, signature: &[u8; 2], content: &[u8]) {
-        let number = |at: usize| (content.len() >= at + 4).then(|| u32_at(content, at));
-        match signature {
-            b"PX" => {
-                self.mode = number(0);
-                self.links = number(8);
-                self.owner = number(16).zip(number(24));
-                self.serial = number(32);
-            }
-            b"PN" => {
-                self.device = match number(0).zip(number(8)) {
-                    // As Linux tells one way of writing it from the other.
-                    Some((0, low)) if low > 0xff => (low >> 8, low & 0xff),
-                    halves => halves.unwrap_or_default(),
-                };
-            }
-            // "." and ".." have flags of their own and no name.
-            b"NM" if content.first().is_some_and(|flags| flags & 6 == 0) => {
-                let name = self.name.get_or_insert_default();
-                name.extend_from_slice(&content[1..]);
-            }
-            b"TF" => self.time = changed(content),
-            b"SL" if !content.is_empty() => self.target.components(&content[1..]),
-            _ => {}
-        }
-    }
-}
-
-/// The time of the last change in a TF field of short times (RRIP 4.1.6).
-fn changed(content: &[u8]) -> Option<[u8; 7]> {
-    const CREATED: u8 = 1;
-    const CHANGED: u8 = 2;
-    const LONG: u8 = 0x80;
-    let (&flags, times) = content.split_first()?;
-    if flags & CHANGED == 0 || flags & LONG != 0 {
-        return None;
-    }
-    let before = usize::from(flags & CREATED);
-    times.get(before * 7..)?.first_chunk().copied()
-}
-
-/// The target of a symbolic link, as far as it is known.
-#[derive(Default)]
-struct Target {
-    text: Vec<u8>,
-    /// Whether the last component is complete and no slash stands behind it.
-    needs_slash: bool,
-}
-
-impl Target {
-    fn components(&mut self, mut records: &[u8]) {
-        while let [flags, bytes, rest @ ..] = records {
-            let bytes = usize::from(*bytes).min(rest.len());
-            if self.needs_slash {
-                self.text.push(b'/');
-            }
-            self.needs_slash = flags & 1 == 0;
-            match flags & !1 {
-                2 => self.text.push(b'.'),
-                4 => self.text.extend_from_slice(b".."),
-                8 => {
-                    self.text.push(b'/');
-                    self.needs_slash = false;
-                }
-                _ => self.text.extend_from_slice(&rest[..bytes]),
-            }
-            records = &rest[bytes..];
-        }
-    }
-}
-
-/// A directory record as it was read.
-#[derive(Clone)]
-struct Record {
-    len: usize,
-    lba: u32,
-    bytes: u32,
-    flags: u8,
-    time: [u8; 7],
-    id: Vec<u8>,
-    system_use: Vec<u8>,
-}
-
-impl Record {
-    fn start_bytes(&self) -> u64 {
-        u64::from(self.lba) * SECTOR_BYTES
-    }
-
-    fn is(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-}
-
-/// The record at the start of `bytes`; `None` at the end of a sector's records.
-fn parse_record(bytes: &[u8]) -> Option<Record> {
-    let len = usize::from(*bytes.first()?);
-    let record = bytes.get(..len).filter(|_| len > RECORD_HEADER_BYTES)?;
-    let id_end = RECORD_HEADER_BYTES + usize::from(record[32]);
-    let id = record.get(RECORD_HEADER_BYTES..id_end)?;
-    let mut time = [0; 7];
-    time.copy_from_slice(&record[18..25]);
-    Some(Record {
-        len,
-        // An extended attribute record would come first.
-        lba: u32_at(record, 2).saturating_add(u32::from(record[1])),
-        bytes: u32_at(record, 10),
-        flags: record[25],
-        time,
-        id: id.to_vec(),
-        system_use: record
-            .get(id_end.next_multiple_of(2)..)
-            .unwrap_or(&[])
-            .to_vec(),
-    })
 }
 
 fn is_joliet(sector: &[u8; SECTOR]) -> bool {
@@ -691,7 +352,7 @@ fn head(sector: &[u8; SECTOR], start: u64, wide: bool) -> Result<Head, ReadError
     Ok(Head {
         label: text(40..72),
         set_id: text(190..318),
-        len_bytes: u64::from(u32_at(sector, 80)) * SECTOR_BYTES,
+        len_bytes: u64::from(u32_le(sector, 80)) * SECTOR_BYTES,
         root: root.ok_or_else(|| damaged(start, "it has no root folder"))?,
     })
 }
@@ -702,20 +363,8 @@ fn boot_entry(platform: u8, entry: &[u8; ENTRY_BYTES]) -> BootEntry {
         is_bootable: entry[0] == BOOTABLE,
         media_type: entry[1] & 0x0f,
         load_sectors: u16::from_le_bytes([entry[6], entry[7]]),
-        start_bytes: u64::from(u32_at(entry, 8)) * SECTOR_BYTES,
+        start_bytes: u64::from(u32_le(entry, 8)) * SECTOR_BYTES,
     }
-}
-
-/// Without version number, and without a dot that nothing follows.
-fn plain_name(id: &[u8]) -> Vec<u8> {
-    let name = id.split(|&byte| byte == b';').next().unwrap_or(id);
-    name.strip_suffix(b".").unwrap_or(name).to_vec()
-}
-
-fn joliet_name(id: &[u8]) -> Vec<u8> {
-    let name = ucs2(id);
-    let name = name.split(';').next().unwrap_or(&name);
-    name.as_bytes().to_vec()
 }
 
 fn ucs2(bytes: &[u8]) -> String {
@@ -724,14 +373,6 @@ fn ucs2(bytes: &[u8]) -> String {
     char::decode_utf16(units)
         .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
         .collect()
-}
-
-fn join(extents: &mut Vec<Range<u64>>, more: Range<u64>) {
-    match extents.last_mut() {
-        _ if more.is_empty() => {}
-        Some(last) if last.end == more.start => last.end = more.end,
-        _ => extents.push(more),
-    }
 }
 
 fn damaged(offset: u64, what: &'static str) -> ReadError {
@@ -744,24 +385,4 @@ fn limit(offset: u64, what: &'static str, limit: u64) -> ReadError {
 
 fn error(offset: u64, kind: ReadErrorKind) -> ReadError {
     ReadError { kind, offset }
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    let mut word = [0; 4];
-    word.copy_from_slice(&bytes[at..at + 4]);
-    u32::from_le_bytes(word)
-}
-
-fn read(
-    volume: &dyn Payload,
-    offset: u64,
-    out: &mut [u8],
-    what: &'static str,
-) -> Result<(), ReadError> {
-    if offset.saturating_add(out.len() as u64) > volume.len_bytes() {
-        return Err(error(offset, ReadErrorKind::BeyondEnd { what }));
-    }
-    volume
-        .read_exact_at(offset, out)
-        .map_err(|source| error(offset, ReadErrorKind::Io(source)))
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress};
 
+use crate::bounded::{from_fault, read, read_vec};
 use crate::payload::Payload;
 
 use super::format::{
@@ -53,6 +54,8 @@ pub enum ReadErrorKind {
     #[error("can't be read: {0}")]
     Io(#[source] io::Error),
 }
+
+from_fault!(ReadError, ReadErrorKind);
 
 /// A disk with clusters of 64 KiB and without backing file, encryption or data file; as a
 /// [`Payload`] it is what the guest sees.
@@ -151,7 +154,12 @@ impl<P: Payload> Qcow2Reader<P> {
             out.fill(0);
             return Ok(());
         }
-        read(&self.file, offset + part.start as u64, out, "a cluster")
+        Ok(read(
+            &self.file,
+            offset + part.start as u64,
+            out,
+            "a cluster",
+        )?)
     }
 
     fn inflate(&self, index: u64, entry: u64) -> Result<Vec<u8>, ReadError> {
@@ -195,33 +203,4 @@ impl<P: Payload> Payload for Qcow2Reader<P> {
 
 fn error(offset: u64, kind: ReadErrorKind) -> ReadError {
     ReadError { kind, offset }
-}
-
-fn read(
-    file: &impl Payload,
-    offset: u64,
-    out: &mut [u8],
-    what: &'static str,
-) -> Result<(), ReadError> {
-    if offset.saturating_add(out.len() as u64) > file.len_bytes() {
-        return Err(error(offset, ReadErrorKind::BeyondEnd { what }));
-    }
-    file.read_exact_at(offset, out)
-        .map_err(|source| error(offset, ReadErrorKind::Io(source)))
-}
-
-/// Reads `bytes` bytes into new memory, which is taken only if the file has them.
-fn read_vec(
-    file: &impl Payload,
-    offset: u64,
-    bytes: u64,
-    what: &'static str,
-) -> Result<Vec<u8>, ReadError> {
-    let beyond = || error(offset, ReadErrorKind::BeyondEnd { what });
-    if offset.saturating_add(bytes) > file.len_bytes() {
-        return Err(beyond());
-    }
-    let mut out = vec![0; usize::try_from(bytes).map_err(|_| beyond())?];
-    read(file, offset, &mut out, what)?;
-    Ok(out)
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::bounded::{from_fault, read, read_vec, u64_be};
 use crate::payload::Payload;
 
 use super::format::{
@@ -48,6 +49,8 @@ pub enum ReadErrorKind {
     Io(#[source] io::Error),
 }
 
+from_fault!(ReadError, ReadErrorKind);
+
 /// A fixed or dynamic disk; as a [`Payload`] it is what the guest sees.
 #[derive(Debug)]
 pub struct VhdReader<P> {
@@ -82,7 +85,7 @@ impl<P: Payload> VhdReader<P> {
             }
             DiskType::Fixed => None,
             DiskType::Dynamic => {
-                let data_offset = u64_at(&bytes, 16);
+                let data_offset = u64_be(&bytes, 16);
                 Some(read_table(&file, data_offset, footer.disk_bytes)?)
             }
         };
@@ -117,9 +120,9 @@ fn read_table(
     if !good {
         return Err(error(header_offset, ReadErrorKind::Header));
     }
-    let table_offset = u64_at(&header, 16);
-    let entries = u64_at(&header, 28) >> 32;
-    let block_bytes = u64_at(&header, 32) >> 32;
+    let table_offset = u64_be(&header, 16);
+    let entries = u64_be(&header, 28) >> 32;
+    let block_bytes = u64_be(&header, 32) >> 32;
     let blocks = disk_bytes.div_ceil(BLOCK_BYTES);
     let unsupported = |what, value| {
         Err(error(
@@ -134,12 +137,7 @@ fn read_table(
         return unsupported("the number of blocks", entries);
     }
     let what = "the allocation table";
-    let beyond = || error(table_offset, ReadErrorKind::BeyondEnd { what });
-    if table_offset.saturating_add(blocks * 4) > file.len_bytes() {
-        return Err(beyond());
-    }
-    let mut bytes = vec![0; usize::try_from(blocks * 4).map_err(|_| beyond())?];
-    read(file, table_offset, &mut bytes, what)?;
+    let bytes = read_vec(file, table_offset, blocks * 4, what)?;
     let (entries, _) = bytes.as_chunks::<4>();
     Ok(entries
         .iter()
@@ -169,8 +167,9 @@ impl<P: Payload> Payload for VhdReader<P> {
                 // Sectors that the bitmap leaves out are zeros in the data too.
                 Some(&sector) => {
                     let data = u64::from(sector) * SECTOR_BYTES + BITMAP_BYTES as u64;
-                    read(&self.file, data + start, now, "a block")
-                        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                    read(&self.file, data + start, now, "a block").map_err(|fault| {
+                        io::Error::new(io::ErrorKind::InvalidData, ReadError::from(fault))
+                    })?;
                 }
             }
             offset += now.len() as u64;
@@ -182,23 +181,4 @@ impl<P: Payload> Payload for VhdReader<P> {
 
 fn error(offset: u64, kind: ReadErrorKind) -> ReadError {
     ReadError { kind, offset }
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_be_bytes(word)
-}
-
-fn read(
-    file: &impl Payload,
-    offset: u64,
-    out: &mut [u8],
-    what: &'static str,
-) -> Result<(), ReadError> {
-    if offset.saturating_add(out.len() as u64) > file.len_bytes() {
-        return Err(error(offset, ReadErrorKind::BeyondEnd { what }));
-    }
-    file.read_exact_at(offset, out)
-        .map_err(|source| error(offset, ReadErrorKind::Io(source)))
 }

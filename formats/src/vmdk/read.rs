@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
+use crate::bounded::{from_fault, read, read_vec};
 use crate::payload::Payload;
 
 use super::format::{
@@ -53,6 +54,8 @@ pub enum ReadErrorKind {
     #[error("can't be read: {0}")]
     Io(#[source] io::Error),
 }
+
+from_fault!(ReadError, ReadErrorKind);
 
 /// A monolithicSparse or streamOptimized disk; as a [`Payload`] it is what the guest sees.
 #[derive(Debug)]
@@ -163,7 +166,7 @@ impl<P: Payload> SparseReader<P> {
         };
         let place = sectors(sector);
         if self.header.flags & FLAG_COMPRESSED == 0 {
-            return read(&self.file, place + part.start as u64, out, "a grain");
+            return Ok(read(&self.file, place + part.start as u64, out, "a grain")?);
         }
         let mut marker = [0; GRAIN_MARKER_BYTES];
         read(&self.file, place, &mut marker, "a grain's marker")?;
@@ -227,35 +230,6 @@ fn error(offset: u64, kind: ReadErrorKind) -> ReadError {
 
 fn sectors(count: u64) -> u64 {
     count.saturating_mul(SECTOR_BYTES)
-}
-
-fn read(
-    file: &impl Payload,
-    offset: u64,
-    out: &mut [u8],
-    what: &'static str,
-) -> Result<(), ReadError> {
-    if offset.saturating_add(out.len() as u64) > file.len_bytes() {
-        return Err(error(offset, ReadErrorKind::BeyondEnd { what }));
-    }
-    file.read_exact_at(offset, out)
-        .map_err(|source| error(offset, ReadErrorKind::Io(source)))
-}
-
-/// Reads `bytes` bytes into new memory, which is taken only if the file has them.
-fn read_vec(
-    file: &impl Payload,
-    offset: u64,
-    bytes: u64,
-    what: &'static str,
-) -> Result<Vec<u8>, ReadError> {
-    let beyond = || error(offset, ReadErrorKind::BeyondEnd { what });
-    if offset.saturating_add(bytes) > file.len_bytes() {
-        return Err(beyond());
-    }
-    let mut out = vec![0; usize::try_from(bytes).map_err(|_| beyond())?];
-    read(file, offset, &mut out, what)?;
-    Ok(out)
 }
 
 fn read_header(file: &impl Payload, offset: u64) -> Result<Header, ReadError> {
