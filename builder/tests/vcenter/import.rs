@@ -131,6 +131,31 @@ fn a_template_and_a_started_machine_are_made() {
 }
 
 #[test]
+fn what_was_imported_is_known_again_and_taken_away() {
+    let Some(lab) = Lab::new() else {
+        return;
+    };
+    appliance(&lab, "host");
+    for more in [&["--as-template", "--name", "base"][..], &["--name", "web"]] {
+        import(&lab, &[&PLACE[..], more, &["host.ova"]].concat()).assert(exit::DONE, &[]);
+    }
+    let rm = |arguments: &[&str]| {
+        let mut command = lab.command();
+        run(command.args(["rm", "vcenter"]).args(arguments))
+    };
+    // A template's disks can't be taken from it, and are not removed unasked.
+    rm(&["web", "base"]).assert(exit::USAGE, &["DC0/vm/base", "--disks"]);
+    assert_eq!(lab.count("Destroy_Task"), 0);
+    rm(&["web"]).assert(exit::DONE, &["kept [LocalDS_0] web/"]);
+    rm(&["--disks", "base"]).assert(exit::DONE, &[]);
+    if let Some(inventory) = lab.vcenter.inventory() {
+        assert!(inventory.machines.is_empty(), "{inventory:?}");
+    }
+    let left: Vec<String> = lab.files().into_keys().collect();
+    assert!(left.iter().all(|path| path.starts_with("web/")), "{left:?}");
+}
+
+#[test]
 fn a_bare_disk_gets_a_description() {
     let Some(lab) = Lab::new() else {
         return;

@@ -2,6 +2,7 @@
 //! from its description, the disks are sent to the URLs that the lease names.
 
 mod lease;
+mod mark;
 mod spec;
 mod transfer;
 

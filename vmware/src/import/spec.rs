@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use super::mark::mark;
 use crate::datastore::Observer;
 use crate::error::{Error, Kind, Result};
 use crate::inventory::{Network, Placement};
@@ -33,6 +34,8 @@ pub struct Appliance<'a> {
     pub networks: &'a [(&'a str, &'a Network)],
     /// Whether its disks take room only as they fill.
     pub thin: bool,
+    /// Version of the maker, kept in the machine (see [`MADE_BY`](crate::vm::MADE_BY)).
+    pub made_by: &'a str,
 }
 
 /// A file that the server wants.
@@ -144,10 +147,10 @@ fn plan_of(result: &Node, appliance: &Appliance<'_>, observer: &dyn Observer) ->
             create: item.is_true("create"),
         })
     });
-    Ok(Plan {
-        items: items.collect::<Result<_>>()?,
-        spec: result.need("importSpec")?.clone(),
-    })
+    let items = items.collect::<Result<_>>()?;
+    let mut spec = result.need("importSpec")?.clone();
+    mark(&mut spec, appliance.made_by);
+    Ok(Plan { spec, items })
 }
 
 #[cfg(test)]
@@ -175,6 +178,7 @@ mod tests {
             package: &OneDisk,
             networks: &[],
             thin: true,
+            made_by: "1",
         };
         let text = format!(
             r#"<r xmlns:i="http://www.w3.org/2001/XMLSchema-instance"><importSpec i:type="VirtualMachineImportSpec"/>{text}</r>"#

@@ -94,7 +94,7 @@ impl Session {
         })
     }
 
-    /// Whether the machine was made here (by [`MADE_BY`]).
+    /// Whether the machine was made or imported here (by [`MADE_BY`]).
     ///
     /// # Errors
     /// What the server says.
@@ -103,6 +103,15 @@ impl Session {
         let settings = found.child("config.extraConfig");
         let mut settings = settings.iter().flat_map(|all| all.children.iter());
         Ok(settings.any(|setting| setting.text_at("key") == Some(MADE_BY)))
+    }
+
+    /// Whether it is a template.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn is_template(&self, machine: &Machine) -> Result<bool> {
+        let found = properties(self, &machine.reference, &["config.template"])?;
+        Ok(found.is_true("config.template"))
     }
 
     /// Files of the machine's disks.

@@ -76,7 +76,7 @@ impl Session {
     /// Takes a machine's disks away from it; their files stay. Their paths.
     ///
     /// # Errors
-    /// What the server says.
+    /// What the server says: a template's disks can't be taken away.
     pub fn detach_disks(&self, machine: &Machine) -> Result<Vec<DatastorePath>> {
         let devices = self.devices_of(machine)?;
         let disks: Vec<&Node> = devices

@@ -28,8 +28,9 @@ type call struct {
 	Method string
 	This   reference `xml:"_this"`
 	Spec   struct {
-		URL    string `xml:"url"`
-		Method string `xml:"method"`
+		URL          string     `xml:"url"`
+		Method       string     `xml:"method"`
+		DeviceChange []struct{} `xml:"deviceChange"`
 	} `xml:"spec"`
 	Objects []struct {
 		Object []reference `xml:"objectSet>obj"`
@@ -170,6 +171,16 @@ func (f *front) answer(call *call, r *http.Request, body []byte) *httptest.Respo
 	case "Destroy_Task":
 		if vm, ok := simulator.Map.Get(call.This.managed()).(*simulator.VirtualMachine); ok {
 			defer keepOthers(vm)()
+		}
+	case "MarkAsTemplate":
+		if vm, ok := simulator.Map.Get(call.This.managed()).(*simulator.VirtualMachine); ok {
+			defer leavePool(vm, vm.ResourcePool)
+		}
+	case "ReconfigVM_Task":
+		vm, ok := simulator.Map.Get(call.This.managed()).(*simulator.VirtualMachine)
+		if ok && vm.Config.Template && len(call.Spec.DeviceChange) > 0 {
+			writeFault(answer, "NotSupported", "The operation is not supported on the object.", "")
+			return answer
 		}
 	case "HttpNfcLeaseAbort":
 		if vm, ok := f.leases.ended(call.This.Value); ok {
@@ -406,6 +417,17 @@ func keepOthers(vm *simulator.VirtualMachine) func() {
 			_ = os.Rename(filepath.Join(hidden, name), filepath.Join(dir, name))
 		}
 		_ = os.Remove(hidden)
+	}
+}
+
+// leavePool takes a machine that has become a template out of the pool that it was in: the library
+// forgets to.
+func leavePool(vm *simulator.VirtualMachine, ref *types.ManagedObjectReference) {
+	if ref == nil || !vm.Config.Template {
+		return
+	}
+	if pool, ok := simulator.Map.Get(*ref).(*simulator.ResourcePool); ok {
+		simulator.Map.RemoveReference(pool, &pool.Vm, vm.Self)
 	}
 }
 

@@ -104,6 +104,7 @@ pub(super) fn run(args: &ImportVcenterArgs, progress: &Progress) -> Result<(), C
         package: &opened,
         networks: &networks,
         thin: !args.thick,
+        made_by: env!("CARGO_PKG_VERSION"),
     };
     let what = format!("importing {name}");
     let report = Report::new(progress, &interrupt, what, opened.len_bytes());

@@ -29,11 +29,11 @@ pub(in super::super) struct RmVcenterArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     count: Option<u32>,
 
-    /// Remove their disks too, with all that is on them
+    /// Remove their disks too, with all that is on them; a template goes no other way
     #[arg(long)]
     disks: bool,
 
-    /// Remove VMs that lkbuild did not make, too
+    /// Remove VMs that lkbuild neither made nor imported, too
     #[arg(long)]
     force: bool,
 
@@ -57,6 +57,12 @@ pub(super) fn run(args: &RmVcenterArgs, progress: &Progress) -> Result<(), CliEr
         let machine = session.machine(&datacenter, &name)?;
         if !args.force && !session.is_made_here(&machine)? {
             return Err(CliError::NotOurs { path: machine.path });
+        }
+        if !args.disks && session.is_template(&machine)? {
+            return Err(CliError::Usage(format!(
+                "{} is a template, which can't be removed without its disks: give --disks",
+                machine.path
+            )));
         }
         machines.push(machine);
     }
