@@ -16,6 +16,7 @@ pub mod layer;
 pub mod lockfile;
 pub mod output;
 pub mod pack;
+pub mod pack_cache;
 pub mod progress;
 pub mod reference;
 pub mod registry;

@@ -5,6 +5,7 @@
 #![allow(clippy::panic)]
 
 pub mod appliance;
+pub mod cache_manifest;
 pub mod compress;
 pub mod cpio;
 pub mod described;
@@ -29,6 +30,7 @@ pub type Target = fn(&[u8]);
 /// Every target; its seeds lie in `seeds/` under its name, past crashes in `crashes/`, its
 /// dictionary, if it has one, in `dictionaries/`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("cache-manifest", cache_manifest::cache_manifest),
     ("compress", compress::compress),
     ("cpio", cpio::cpio),
     ("described", described::described),

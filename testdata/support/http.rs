@@ -1,7 +1,7 @@
 //! An HTTP server that behaves as badly as a test asks, on the loopback interface.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,10 +9,14 @@ use std::time::Duration;
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// `GET`, `PUT` and the like.
+    pub method: String,
     /// Path with its query.
     pub path: String,
     /// Headers, their names in lower case.
     pub headers: HashMap<String, String>,
+    /// What came with it, where a `content-length` says how much.
+    pub body: Vec<u8>,
     /// How many requests for this path came before.
     pub earlier: usize,
 }
@@ -182,7 +186,9 @@ fn serve(
     let mut input = BufReader::new(stream.try_clone().ok()?);
     let mut line = String::new();
     input.read_line(&mut line).ok()?;
-    let path = line.split(' ').nth(1)?.to_owned();
+    let mut words = line.split(' ');
+    let method = words.next()?.to_owned();
+    let path = words.next()?.to_owned();
     let mut headers = HashMap::new();
     loop {
         line.clear();
@@ -192,12 +198,17 @@ fn serve(
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
+    let length = headers.get("content-length");
+    let mut body = vec![0; length.map_or(0, |n: &String| n.parse().unwrap())];
+    input.read_exact(&mut body).ok()?;
     let request = {
         let mut seen = seen.lock().unwrap();
         let earlier = seen.iter().filter(|r| r.path == path).count();
         let request = Request {
+            method,
             path,
             headers,
+            body,
             earlier,
         };
         seen.push(request.clone());

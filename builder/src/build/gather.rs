@@ -11,6 +11,7 @@ use crate::assemble::PackedLayer;
 use crate::digest::VerifyError;
 use crate::layer::{LayerError, LayerErrorKind};
 use crate::pack::{MakeError, MakeOptions, Pack, PackError, PackKey, PackSet, PackStore, make};
+use crate::pack_cache::WantedPack;
 use crate::progress::Task;
 use crate::registry::{LayerDescriptor, MissingImages, RegistryError, ResolvedImage};
 
@@ -200,7 +201,17 @@ fn check_image(
     Ok(())
 }
 
-/// Says at once which layers have neither a pack nor a blob.
+/// Takes a job's pack from the caches that the user names.
+fn take_from_caches(job: &Job<'_>, store: &PackStore, context: &Context<'_>) -> Option<Pack> {
+    let wanted = WantedPack::new(&job.key, job.layer, &context.limits);
+    let pack = context.caches.take(&wanted, store, context.progress)?;
+    let bytes = pack.file().metadata().map_or(0, |data| data.len());
+    context.progress.imported(bytes);
+    Some(pack)
+}
+
+/// Says at once which layers have neither a pack nor a blob, nor a pack in a cache that is asked;
+/// packs of such caches are taken now.
 fn check_at_hand(
     jobs: &[Job<'_>],
     store: &PackStore,
@@ -210,7 +221,10 @@ fn check_at_hand(
     let cache = images.store().dir().to_owned();
     let mut missing = MissingImages::new(cache, images.platform().clone());
     for job in jobs {
-        if !store.path(&job.key).exists() && !images.has_at_hand(job.image, job.layer) {
+        if !store.path(&job.key).exists()
+            && !images.has_at_hand(job.image, job.layer)
+            && take_from_caches(job, store, context).is_none()
+        {
             let layer = format!("layer {}", job.layer.digest);
             missing.add(&job.image.reference.to_string(), Some(layer));
         }
@@ -299,6 +313,12 @@ fn find_or_make(
                 source,
             })?;
         }
+    }
+    if let Some(pack) = take_from_caches(job, store, context) {
+        context
+            .progress
+            .layer_reused(&digest, pack.index().body_bytes());
+        return Ok(pack);
     }
     let pack = match make_pack(job, store, context) {
         // The store took the damaged blob away when it noticed; a source may have a good one.

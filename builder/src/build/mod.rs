@@ -17,6 +17,7 @@ use crate::assemble::{AssembleError, Image};
 use crate::config::{Ids, Moby};
 use crate::layer::Limits;
 use crate::pack::{PackError, PackStore, Workers};
+use crate::pack_cache::PackSources;
 use crate::progress::Progress;
 use crate::reference::Reference;
 use crate::registry::{Images, MissingImages, RegistryError, ResolvedImage};
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub limits: Limits,
     /// What is said meanwhile.
     pub progress: &'a Progress,
+    /// Caches of packs that are asked before a layer is read.
+    pub caches: &'a PackSources,
     /// The joined SBOM that is wanted in the root tree, if any.
     pub sbom: Option<SbomPlan>,
 }

@@ -16,6 +16,7 @@ use super::images::load_files;
 use super::input::default_name;
 use super::limits::LimitArgs;
 use super::lock::LockedArgs;
+use super::pack_cache::PackCacheArgs;
 use super::source::{CacheSizeArgs, SourceArgs, Want};
 use crate::assemble::sbom::{SYNTHETIC_TIME, rfc3339};
 use crate::atomic::is_stream;
@@ -24,7 +25,7 @@ use crate::config::{Moby, dry_run_yaml};
 use crate::layer::Limits;
 use crate::output::kernel::decompress_kernel;
 use crate::output::{DiskSettings, Format, OutputError, Outputs, Settings, Written, write};
-use crate::pack::{PackStore, Workers};
+use crate::pack::{PackSet, PackStore, Workers};
 use crate::progress::{Event, Progress, size};
 use crate::registry::{Images, Platform};
 
@@ -38,7 +39,12 @@ Examples:
       both files appended, the system as a tar on standard output
   lkbuild build --initrd-compression zstd:3 --dir out --name host host.yml
   lkbuild build --images images.tar --offline host.yml
-      images from an OCI layout or docker save, nothing from the network";
+      images from an OCI layout or docker save, nothing from the network
+  lkbuild build --cache-from packs --cache-to packs host.yml
+      a folder that CI saves and restores: what did not change is compressed once for all runs
+  lkbuild build --cache-from type=registry,ref=registry.example/os/cache:host \\
+                --cache-to type=registry,ref=registry.example/os/cache:host host.yml
+      one cache for all runners, in a registry";
 
 /// Arguments of `lkbuild build`; spelled as LinuxKit spells them where LinuxKit has them.
 #[derive(Debug, Args)]
@@ -125,6 +131,9 @@ pub(super) struct BuildArgs {
 
     #[command(flatten)]
     cache_size: CacheSizeArgs,
+
+    #[command(flatten)]
+    pack_caches: PackCacheArgs,
 
     #[command(flatten)]
     disk: DiskArgs,
@@ -290,6 +299,7 @@ pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> 
         pins: args.locked.pins(&args.files, &moby, progress)?,
     };
     let images = args.source.images(args.source.store()?, want, progress)?;
+    let caches = args.pack_caches.caches(&args.source)?;
     let workers = Workers::new(plan.threads).map_err(|e| CliError::Setup(e.to_string()))?;
     let context = Context {
         images: &images,
@@ -297,15 +307,17 @@ pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> 
         compression: args.initrd_compression,
         limits: Limits::from(&args.limits),
         progress,
+        caches: &caches.sources,
         sbom: plan.sbom.clone(),
     };
-    let written = build_and_heal(&args, &plan, &moby, &context)?;
+    let (written, packs) = build_and_heal(&args, &plan, &moby, &context)?;
     images.store().settle()?;
+    let stored = caches.store(&packs, progress);
     if let Some(max_bytes) = args.cache_size.max_pack_bytes(&args.source.settings()?)? {
         evict(&images, max_bytes, progress);
     }
     report(&written, progress);
-    Ok(())
+    stored
 }
 
 /// Packs that rotted are made anew from their blobs. Each is tried once; what went to standard
@@ -315,7 +327,7 @@ fn build_and_heal(
     plan: &Plan,
     moby: &Moby,
     context: &Context<'_>,
-) -> Result<Written, CliError> {
+) -> Result<(Written, PackSet), CliError> {
     let mut healed = Vec::new();
     loop {
         let error = match build_and_write(args, plan, moby, context) {
@@ -355,7 +367,7 @@ fn build_and_write(
     plan: &Plan,
     moby: &Moby,
     context: &Context<'_>,
-) -> Result<Written, CliError> {
+) -> Result<(Written, PackSet), CliError> {
     let resolved = resolve(moby, context)?;
     let mut image = build(moby, &resolved, context, plan.home.as_deref())?;
     if args.decompress_kernel {
@@ -374,16 +386,13 @@ fn build_and_write(
         image.packs.verify().map_err(OutputError::from)?;
     }
     let _task = context.progress.task("writing", None);
-    Ok(write(
-        &image,
-        &plan.formats,
-        &plan.outputs,
-        &Settings {
-            compression: context.compression,
-            disks: DiskSettings::from(&args.disk),
-            uki_stub: plan.uki_stub.clone(),
-        },
-    )?)
+    let settings = Settings {
+        compression: context.compression,
+        disks: DiskSettings::from(&args.disk),
+        uki_stub: plan.uki_stub.clone(),
+    };
+    let written = write(&image, &plan.formats, &plan.outputs, &settings)?;
+    Ok((written, image.packs))
 }
 
 fn report(written: &Written, progress: &Progress) {
@@ -415,6 +424,13 @@ fn report(written: &Written, progress: &Progress) {
         size(counters.reused_bytes),
         size(counters.fetched_bytes),
     ));
+    if counters.imported_packs > 0 {
+        progress.info(format!(
+            "{} packs from caches ({})",
+            counters.imported_packs,
+            size(counters.imported_bytes),
+        ));
+    }
     progress.emit(&Event::Summary {
         counters,
         ram_bytes: initrd.ram_bytes,

@@ -8,6 +8,7 @@ use crate::cache::{BundleError, FetchError, ImportError};
 use crate::config::ConfigError;
 use crate::inspect::InspectError;
 use crate::output::OutputError;
+use crate::pack_cache::CacheError;
 use crate::registry::RegistryError;
 use crate::runtime::RuntimeError;
 use crate::store::StoreError;
@@ -109,6 +110,14 @@ pub enum CliError {
     /// A bundle can't be written.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// A cache of packs was not written; the outputs were.
+    #[error("the outputs are written, but not the cache {name}: {source}")]
+    PackCache {
+        /// Its folder or name.
+        name: String,
+        /// Why not.
+        source: Box<CacheError>,
+    },
     /// A lock file that can't be used, or does not have what is asked for.
     #[error("{}: {reason}", .path.display())]
     Lock {
@@ -210,7 +219,7 @@ impl CliError {
                 BuildError::Pack(_) => Failure::Other,
                 _ => Failure::Config,
             },
-            CliError::Output(_) => Failure::Output,
+            CliError::Output(_) | CliError::PackCache { .. } => Failure::Output,
             CliError::Vsphere(error) => vsphere(error.kind()),
             CliError::NotThere { .. } => Failure::Name,
             CliError::Taken { .. } | CliError::DiskInUse { .. } | CliError::NotOurs { .. } => {

@@ -13,6 +13,7 @@ mod interrupt;
 mod limits;
 mod lock;
 mod manual;
+mod pack_cache;
 mod push;
 mod rm;
 mod run;

@@ -214,7 +214,7 @@ impl SourceArgs {
         }
         let remote: Option<Box<dyn Source>> = match self.offline {
             true => None,
-            false => Some(Box::new(Remote::new(self.remote_options()?)?)),
+            false => Some(Box::new(self.remote()?)),
         };
         let limits = DocumentLimits {
             bytes: self.max_document_bytes,
@@ -237,6 +237,11 @@ impl SourceArgs {
     /// What the configuration file says.
     pub(super) fn settings(&self) -> Result<Settings, CliError> {
         self.cache.settings()
+    }
+
+    /// The registries.
+    pub(super) fn remote(&self) -> Result<Remote, CliError> {
+        Ok(Remote::new(self.remote_options()?)?)
     }
 
     fn remote_options(&self) -> Result<RemoteOptions, CliError> {

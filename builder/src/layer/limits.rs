@@ -64,6 +64,11 @@ impl Limits {
         }
     }
 
+    /// How many bytes the layer may unpack to.
+    pub fn unpacked_bytes(&self) -> u64 {
+        self.unpacked().limit
+    }
+
     /// How many bytes the layer may unpack to: what is met first.
     pub(super) fn unpacked(&self) -> Bound {
         let by_ratio = self.blob_bytes.map(|bytes| {

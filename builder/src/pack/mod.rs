@@ -24,7 +24,7 @@ pub use format::{BodyRecord, Index, Nested, SegmentRecord};
 pub use key::PackKey;
 pub use make::{MakeError, MakeOptions, make};
 pub use read::{BodyReader, Pack, PackError, PackSet, Segments, verify_file};
-pub use store::{Freed, PackFile, PackStore};
+pub use store::{Freed, PackFile, PackStore, TakeInError};
 pub use workers::Workers;
 
 #[cfg(test)]

@@ -60,13 +60,13 @@ impl Pack {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(PackError::Read { path, source }),
         };
+        Pack::of_file(file, path, key).map(Some)
+    }
+
+    /// As [`Pack::open`], of a file that is open; `path` is what messages call it.
+    pub(super) fn of_file(file: File, path: PathBuf, key: &PackKey) -> Result<Pack, PackError> {
         match read_index(&file, &key.file_name()) {
-            Ok(index) => Ok(Some(Pack {
-                file,
-                path,
-                compression: key.compression,
-                index,
-            })),
+            Ok(index) => Ok(Pack::from_parts(file, path, key.compression, index)),
             Err(ReadIndexError::Io(source)) => Err(PackError::Read { path, source }),
             Err(ReadIndexError::Damaged(what)) => Err(PackError::Damaged { path, what }),
         }
@@ -97,9 +97,14 @@ impl Pack {
         &self.index
     }
 
-    /// The file.
+    /// The file's name.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file, which stays readable when its name goes. Its position is shared: read it by place.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// A body's record; `None` where the pack has no such body.
@@ -379,6 +384,11 @@ impl PackSet {
     /// Reads all packs once and checks every checksum.
     pub fn verify(&self) -> Result<(), PackError> {
         self.packs.iter().try_for_each(Pack::verify)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Pack> {
+        self.packs.iter()
     }
 
     /// How many there are.

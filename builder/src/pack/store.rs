@@ -1,13 +1,18 @@
 //! Where packs lie: `packs/` beside the blobs of the store.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::key::PackKey;
+use super::read::{Pack, PackError};
 use crate::atomic::{PendingFile, WriteFileError, make_folder};
 use crate::digest::Digest;
+
+/// How much of a pack from elsewhere is read at once.
+const COPY_BYTES: usize = 1 << 18;
 
 /// The folder of packs. Packs appear in it whole (written beside, renamed) or not at all, and any
 /// of them may be deleted at any time: who has one open keeps its bytes, and who comes later makes
@@ -42,6 +47,20 @@ pub struct Freed {
     pub bytes: u64,
 }
 
+/// Why a pack from elsewhere was not taken in. Nothing is left of it.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeInError {
+    /// Its bytes can't be had.
+    #[error("{0}")]
+    Source(io::Error),
+    /// It is damaged, or the pack of something else.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The store can't be written.
+    #[error(transparent)]
+    Write(#[from] WriteFileError),
+}
+
 impl PackStore {
     /// The packs of the store at `cache_dir`. Nothing is made before the first pack is.
     pub fn new(cache_dir: &Path) -> Self {
@@ -65,6 +84,45 @@ impl PackStore {
         let path = self.path(key);
         make_folder(path.parent().unwrap_or(&self.dir))?;
         PendingFile::create(&path)
+    }
+
+    /// Takes in a pack that was made elsewhere, with as many bytes as come. It appears only when
+    /// it is whole: every checksum is right, it is the pack of `key`, and the layer that it was made
+    /// of had `diff_id`. Whether it tells the truth about that layer, its bytes can't show.
+    pub fn take_in(
+        &self,
+        key: &PackKey,
+        diff_id: Option<[u8; 32]>,
+        bytes: &mut dyn Read,
+    ) -> Result<Pack, TakeInError> {
+        let mut file = self.create(key)?;
+        copy(bytes, &mut file)?;
+        let written = file.reader().map_err(|source| WriteFileError {
+            path: self.path(key),
+            source,
+        })?;
+        let pack = Pack::of_file(written, self.path(key), key)?;
+        pack.verify()?;
+        if diff_id.is_some_and(|diff_id| diff_id != pack.index().diff_id) {
+            let path = self.path(key);
+            let what = "it was made of a layer with another diff_id";
+            return Err(PackError::Damaged { path, what }.into());
+        }
+        // Not synced: what a crash leaves of it fails its checksums and is made anew.
+        file.finish(false)?;
+        Ok(pack)
+    }
+
+    /// Writes an open pack under the name that its own key gives it, verified on the way.
+    pub fn put(&self, pack: &Pack) -> Result<(), TakeInError> {
+        pack.verify()?;
+        let path = self.dir.join(&pack.index().key);
+        make_folder(path.parent().unwrap_or(&self.dir))?;
+        let mut file = PendingFile::create(&path)?;
+        let bytes = &mut PackBytes { pack, position: 0 };
+        copy(bytes, &mut file)?;
+        file.finish(false)?;
+        Ok(())
     }
 
     /// Takes a damaged pack away, so that it is made anew.
@@ -131,6 +189,38 @@ impl PackStore {
             freed.bytes += pack.bytes;
         }
         Ok(())
+    }
+}
+
+/// The bytes of a pack's file, read by place: others read it too.
+struct PackBytes<'p> {
+    pack: &'p Pack,
+    position: u64,
+}
+
+impl Read for PackBytes<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.pack.file().read_at(buf, self.position)?;
+        self.position += n as u64;
+        Ok(n)
+    }
+}
+
+/// All bytes; which side failed is told.
+fn copy(bytes: &mut dyn Read, file: &mut PendingFile) -> Result<(), TakeInError> {
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let n = match bytes.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(TakeInError::Source(error)),
+        };
+        file.write_all(&buffer[..n])
+            .map_err(|source| WriteFileError {
+                path: file.path().to_owned(),
+                source,
+            })?;
     }
 }
 

@@ -157,6 +157,14 @@ pub struct Counters {
     pub reused_bytes: u64,
     /// Bytes of blobs that were fetched.
     pub fetched_bytes: u64,
+    /// Packs that came from caches (`--cache-from`).
+    pub imported_packs: u64,
+    /// Bytes of these packs.
+    pub imported_bytes: u64,
+    /// Packs that were brought to caches (`--cache-to`).
+    pub exported_packs: u64,
+    /// Bytes of these packs.
+    pub exported_bytes: u64,
 }
 
 impl Event {

@@ -36,6 +36,10 @@ struct Counts {
     compressed_bytes: AtomicU64,
     reused_bytes: AtomicU64,
     fetched_bytes: AtomicU64,
+    imported_packs: AtomicU64,
+    imported_bytes: AtomicU64,
+    exported_packs: AtomicU64,
+    exported_bytes: AtomicU64,
 }
 
 /// Something that takes a while; it ends when dropped.
@@ -161,6 +165,20 @@ impl Progress {
             .fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// A pack of so many bytes came from a cache of packs.
+    pub fn imported(&self, bytes: u64) {
+        let counts = &self.inner.counts;
+        counts.imported_packs.fetch_add(1, Ordering::Relaxed);
+        counts.imported_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many packs were brought to a cache of packs.
+    pub fn exported(&self, packs: u64, bytes: u64) {
+        let counts = &self.inner.counts;
+        counts.exported_packs.fetch_add(packs, Ordering::Relaxed);
+        counts.exported_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         let counts = &self.inner.counts;
@@ -171,6 +189,10 @@ impl Progress {
             compressed_bytes: get(&counts.compressed_bytes),
             reused_bytes: get(&counts.reused_bytes),
             fetched_bytes: get(&counts.fetched_bytes),
+            imported_packs: get(&counts.imported_packs),
+            imported_bytes: get(&counts.imported_bytes),
+            exported_packs: get(&counts.exported_packs),
+            exported_bytes: get(&counts.exported_bytes),
         }
     }
 }

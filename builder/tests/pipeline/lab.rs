@@ -109,6 +109,7 @@ impl Lab {
             compression,
             limits: Limits::default(),
             progress: &progress,
+            caches: &Default::default(),
             sbom: None,
         };
         let resolved = resolve(&moby, &context).map_err(|e| e.to_string())?;

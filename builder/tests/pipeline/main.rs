@@ -23,6 +23,8 @@ mod machine;
 mod memory;
 mod names;
 mod offline;
+mod pack_cache;
+mod pack_registry;
 mod program;
 mod read;
 mod rebuild;

@@ -44,10 +44,7 @@ fn a_registry_gives_the_same_bytes_and_is_needed_once() {
     };
     let images = system::images();
     registry.push(&images);
-    let host = registry.host();
-    let yaml = system::YAML
-        .replace("image: test/", &format!("image: {host}/test/"))
-        .replace("- test/", &format!("- {host}/test/"));
+    let yaml = system::yaml_at(&registry.host());
     let lab = Lab::new(&Layout::new());
     let options = Options {
         remote: Some(Box::new(Remote::new(RemoteOptions::default()).unwrap())),

@@ -115,3 +115,9 @@ files:
     contents: hello
     mode: \"0644\"
 ";
+
+/// The YAML with all images at `host`.
+pub(crate) fn yaml_at(host: &str) -> String {
+    YAML.replace("image: test/", &format!("image: {host}/test/"))
+        .replace("- test/", &format!("- {host}/test/"))
+}

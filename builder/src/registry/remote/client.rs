@@ -1,12 +1,13 @@
 //! Requests to registries: with which token, how often, how far redirects are followed.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RANGE,
 };
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -18,6 +19,7 @@ use super::failure::Failure;
 use super::options::RemoteOptions;
 use super::pace::Pace;
 use super::token::challenge;
+use super::upload::Uploads;
 use crate::digest::Digest;
 use crate::reference::Reference;
 
@@ -28,6 +30,8 @@ pub(super) struct Client {
     pub(super) http: reqwest::Client,
     /// Accepts any certificate; for hosts the user called insecure only.
     pub(super) unverified: reqwest::Client,
+    /// Made when something is uploaded.
+    pub(super) uploads: OnceLock<Uploads>,
     pub(super) options: RemoteOptions,
     /// `Authorization` headers by host and repository.
     pub(super) tokens: Mutex<HashMap<(String, String), String>>,
@@ -178,26 +182,15 @@ impl Client {
         };
         let base = endpoint.base.as_str().trim_end_matches('/');
         let url = Url::parse(&format!("{base}/{path}")).map_err(|e| bad(e.to_string()))?;
-        let key = (endpoint.host.clone(), repository.to_owned());
-        let token = self.tokens.lock().await.get(&key).cloned();
-        let had_token = token.is_some();
+        let token = self.token_of(endpoint, repository).await;
         let mut response = self
             .send(endpoint, &url, &headers, token.as_deref())
             .await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            if had_token {
-                self.tokens.lock().await.remove(&key);
-            }
-            let challenge = challenge(&response);
-            let Some(authorization) = self.authorize(endpoint, repository, challenge).await? else {
-                return Err(self.options.status_failure(endpoint, path, &response));
-            };
-            response = self
-                .send(endpoint, &url, &headers, Some(&authorization))
-                .await?;
-            if response.status() != StatusCode::UNAUTHORIZED {
-                self.tokens.lock().await.insert(key, authorization);
-            }
+            let new = self.new_token(endpoint, repository, path, "pull", &response);
+            let new = new.await?;
+            response = self.send(endpoint, &url, &headers, Some(&new)).await?;
+            self.keep_token(endpoint, repository, new, &response).await;
         }
         let mut here = url.clone();
         for redirects in 0.. {
@@ -224,12 +217,7 @@ impl Client {
             // Only the registry itself gets its token, not where it sends us, nor where that does.
             let is_home = authority(&next) == authority(&url) && next.scheme() == url.scheme();
             let token = match is_home {
-                true => self
-                    .tokens
-                    .lock()
-                    .await
-                    .get(&(endpoint.host.clone(), repository.into()))
-                    .cloned(),
+                true => self.token_of(endpoint, repository).await,
                 false => None,
             };
             response = self
@@ -238,6 +226,44 @@ impl Client {
             here = next;
         }
         Err(bad(format!("more than {MAX_REDIRECTS} redirects")))
+    }
+
+    /// The `Authorization` header that did before.
+    pub(super) async fn token_of(&self, endpoint: &Endpoint, repository: &str) -> Option<String> {
+        let key = (endpoint.host.clone(), repository.to_owned());
+        self.tokens.lock().await.get(&key).cloned()
+    }
+
+    /// The header that answers the challenge of a refusal. `what` is what messages call the request,
+    /// `actions` what a token must allow.
+    pub(super) async fn new_token(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        what: &str,
+        actions: &str,
+        refusal: &Response,
+    ) -> Result<String, Failure> {
+        let key = (endpoint.host.clone(), repository.to_owned());
+        self.tokens.lock().await.remove(&key);
+        let answer = self.authorize(endpoint, repository, actions, challenge(refusal));
+        answer
+            .await?
+            .ok_or_else(|| self.options.status_failure(endpoint, what, refusal))
+    }
+
+    /// Remembers a header if the answer to it is no refusal.
+    pub(super) async fn keep_token(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        token: String,
+        answer: &Response,
+    ) {
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            let key = (endpoint.host.clone(), repository.to_owned());
+            self.tokens.lock().await.insert(key, token);
+        }
     }
 
     async fn send(
@@ -254,13 +280,9 @@ impl Client {
         } else {
             &self.http
         };
-        let mut request = client
-            .request(Method::GET, url.clone())
-            .headers(headers.clone());
+        let mut request = client.get(url.clone()).headers(headers.clone());
         if let Some(authorization) = authorization {
-            let mut value = header_value(authorization).map_err(Failure::fatal)?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+            request = request.header(AUTHORIZATION, secret(authorization)?);
         }
         request
             .send()
@@ -271,6 +293,13 @@ impl Client {
     pub(super) fn backoff(&self, attempt: u32) -> Duration {
         self.options.backoff * 2u32.saturating_pow(attempt.saturating_sub(1).min(5))
     }
+}
+
+/// A header's value that no log shows.
+pub(super) fn secret(text: &str) -> Result<HeaderValue, Failure> {
+    let mut value = header_value(text).map_err(Failure::fatal)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn header_value(text: &str) -> Result<HeaderValue, RegistryErrorKind> {

@@ -21,10 +21,6 @@ pub(super) struct Endpoint {
 impl RemoteOptions {
     /// Mirrors of a registry, then the registry.
     pub(super) fn endpoints(&self, registry: &str) -> Result<Vec<Endpoint>, RegistryErrorKind> {
-        let bad = |reason: String| RegistryErrorKind::Protocol {
-            host: registry.into(),
-            reason,
-        };
         let mut endpoints = Vec::new();
         for (_, url) in self
             .mirrors
@@ -36,9 +32,16 @@ impl RemoteOptions {
             } else {
                 format!("https://{url}")
             };
-            let base = Url::parse(&text).map_err(|e| bad(format!("mirror {url}: {e}")))?;
+            let base =
+                Url::parse(&text).map_err(|e| bad(registry, format!("mirror {url}: {e}")))?;
             endpoints.push(self.endpoint(base)?);
         }
+        endpoints.push(self.registry(registry)?);
+        Ok(endpoints)
+    }
+
+    /// The registry itself.
+    pub(super) fn registry(&self, registry: &str) -> Result<Endpoint, RegistryErrorKind> {
         let host = if registry == DOCKER_HUB.0 {
             DOCKER_HUB.1
         } else {
@@ -49,9 +52,9 @@ impl RemoteOptions {
         } else {
             "https"
         };
-        let base = Url::parse(&format!("{scheme}://{host}")).map_err(|e| bad(e.to_string()))?;
-        endpoints.push(self.endpoint(base)?);
-        Ok(endpoints)
+        let base =
+            Url::parse(&format!("{scheme}://{host}")).map_err(|e| bad(registry, e.to_string()))?;
+        self.endpoint(base)
     }
 
     fn is_insecure(&self, host: &str) -> bool {
@@ -72,6 +75,13 @@ impl RemoteOptions {
             host,
             insecure,
         })
+    }
+}
+
+fn bad(registry: &str, reason: String) -> RegistryErrorKind {
+    RegistryErrorKind::Protocol {
+        host: registry.into(),
+        reason,
     }
 }
 

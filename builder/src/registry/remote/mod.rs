@@ -13,7 +13,9 @@ mod options;
 mod pace;
 mod source;
 mod token;
+mod upload;
 
 pub use auth::Credentials;
 pub use options::{CredentialLookup, RemoteOptions};
 pub use source::Remote;
+pub use upload::PushBytes;

@@ -1,7 +1,7 @@
 //! Registries as a [`Source`].
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -13,6 +13,7 @@ use super::client::Client;
 use super::endpoint::Endpoint;
 use super::failure::chain;
 use super::options::RemoteOptions;
+use super::upload::PushBytes;
 use crate::digest::Digest;
 use crate::reference::Reference;
 
@@ -37,26 +38,18 @@ impl Remote {
             .enable_all()
             .build()
             .map_err(|e| setup(e.to_string()).of("registries"))?;
-        let build = |verify: bool| {
-            let mut builder = reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .read_timeout(options.stall_timeout)
-                .user_agent(concat!("lkbuild/", env!("CARGO_PKG_VERSION")))
-                .danger_accept_invalid_certs(!verify);
-            for pem in &options.ca_certificates {
-                for certificate in reqwest::Certificate::from_pem_bundle(pem)? {
-                    builder = builder.add_root_certificate(certificate);
-                }
-            }
-            builder.build()
-        };
         let failed = |e: reqwest::Error| setup(chain(&e)).of("registries");
+        let build = |verify| {
+            http_client(&options, verify)?
+                .read_timeout(options.stall_timeout)
+                .build()
+        };
         let http = build(true).map_err(failed)?;
         let unverified = build(false).map_err(failed)?;
         let client = Client {
             http,
             unverified,
+            uploads: OnceLock::new(),
             options,
             tokens: Mutex::default(),
         };
@@ -86,6 +79,76 @@ impl Remote {
             }
         }
         Ok(None)
+    }
+}
+
+/// What all clients have in common.
+pub(super) fn http_client(
+    options: &RemoteOptions,
+    verify: bool,
+) -> reqwest::Result<reqwest::ClientBuilder> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("lkbuild/", env!("CARGO_PKG_VERSION")))
+        .danger_accept_invalid_certs(!verify);
+    for pem in &options.ca_certificates {
+        for certificate in reqwest::Certificate::from_pem_bundle(pem)? {
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
+    Ok(builder)
+}
+
+impl Remote {
+    /// Brings a blob to a repository, unless it is there; tells whether it was sent. Mirrors have no
+    /// part in it. `bytes` is read by place, from its start.
+    pub fn push_blob(
+        &self,
+        name: &Reference,
+        digest: &Digest,
+        bytes: &PushBytes,
+    ) -> Result<bool, RegistryError> {
+        let registry = self.registry(name)?;
+        let pushed = self
+            .client
+            .push_blob(&registry, name.repository(), digest, bytes);
+        self.runtime.block_on(pushed).map_err(|e| e.of(name))
+    }
+
+    /// Makes the name's tag stand for a manifest whose blobs are there.
+    pub fn push_manifest(
+        &self,
+        name: &Reference,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), RegistryError> {
+        let registry = self.registry(name)?;
+        let pushed = self.client.push_manifest(
+            &registry,
+            name.repository(),
+            name.tag().unwrap_or("latest"),
+            media_type,
+            bytes,
+        );
+        self.runtime.block_on(pushed).map_err(|e| e.of(name))
+    }
+
+    /// What a name's tag stands for in the registry itself, whatever mirrors say.
+    pub fn tagged(
+        &self,
+        name: &Reference,
+        limit: u64,
+    ) -> Result<Option<RawDocument>, RegistryError> {
+        let registry = self.registry(name)?;
+        let tag = name.tag().unwrap_or("latest");
+        let asked = self.client.manifest(&registry, name, tag, limit);
+        self.runtime.block_on(asked).map_err(|e| e.of(name))
+    }
+
+    fn registry(&self, name: &Reference) -> Result<Endpoint, RegistryError> {
+        let registry = self.client.options.registry(name.registry());
+        registry.map_err(|e| e.of(name))
     }
 }
 

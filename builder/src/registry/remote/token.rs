@@ -14,11 +14,13 @@ const MAX_TOKEN_BYTES: u64 = 1 << 20;
 
 impl Client {
     /// The value of an `Authorization` header that answers a challenge; `None` where there is
-    /// nothing to answer with.
+    /// nothing to answer with. `actions` (`pull`, `pull,push`) are asked for where the challenge
+    /// does not say what for.
     pub(super) async fn authorize(
         &self,
         endpoint: &Endpoint,
         repository: &str,
+        actions: &str,
         challenge: Option<Challenge>,
     ) -> Result<Option<String>, Failure> {
         let lookup_host = match endpoint.host.as_str() {
@@ -38,7 +40,7 @@ impl Client {
                 service,
                 scope,
             }) => {
-                let scope = scope.unwrap_or_else(|| format!("repository:{repository}:pull"));
+                let scope = scope.unwrap_or_else(|| format!("repository:{repository}:{actions}"));
                 let credentials = (self.options.credentials)(lookup_host);
                 let token = self
                     .token(endpoint, &realm, service.as_deref(), &scope, credentials)

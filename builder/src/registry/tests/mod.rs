@@ -5,6 +5,7 @@ mod documents;
 mod files;
 mod hostile;
 mod transfers;
+mod uploads;
 
 use std::time::Duration;
 
