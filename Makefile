@@ -53,7 +53,7 @@ story: tools ## push an ISO to a simulated vCenter, let Terraform make three VMs
 bench: tools build ## measure a cold build of the Docker host, a push, and disks beside qemu-img
 	testdata/bench
 	testdata/bench-push
-	$(CARGO) build --release --locked --package lkbuild-formats --example convert_disk --example make_iso
+	$(CARGO) build --release --locked --workspace --example convert_disk --example make_iso
 	testdata/bench-disks
 	testdata/bench-iso
 

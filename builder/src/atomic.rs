@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 
 mod existing;
+mod writeback;
 
 use existing::Existing;
+use writeback::Writeback;
 
 /// How temporary names begin, on file systems that need them.
 pub const TEMPORARY_PREFIX: &str = ".lkbuild-";
@@ -45,7 +47,7 @@ enum Target {
 }
 
 struct NewFile {
-    file: BufWriter<File>,
+    file: BufWriter<Writeback>,
     /// Its temporary name, where it has one.
     named: Option<tempfile::TempPath>,
 }
@@ -110,7 +112,7 @@ impl PendingFile {
             _ => {
                 let file = &mut self.new_file()?.file;
                 file.flush()?;
-                file.get_ref().try_clone()
+                file.get_ref().file().try_clone()
             }
         }
     }
@@ -138,7 +140,7 @@ impl PendingFile {
         }
         let file = &mut self.new_file()?.file;
         file.flush()?;
-        file.get_ref().sync_all()
+        file.get_ref().file().sync_all()
     }
 
     /// Gives the file its name and hands it over, open for reading. Unless `sync` says so, what a
@@ -185,7 +187,7 @@ impl NewFile {
                 (file, Some(named))
             }
         };
-        let file = BufWriter::with_capacity(1 << 18, file);
+        let file = BufWriter::with_capacity(1 << 18, Writeback::new(file));
         Ok(NewFile { file, named })
     }
 
@@ -199,7 +201,7 @@ impl NewFile {
             tempfile::Builder::new()
                 .prefix(TEMPORARY_PREFIX)
                 .make_in(folder, |beside| {
-                    let descriptor = self.file.get_ref().as_fd().as_raw_fd();
+                    let descriptor = self.file.get_ref().file().as_fd().as_raw_fd();
                     let from = format!("/proc/self/fd/{descriptor}");
                     linkat(CWD, from, CWD, beside, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
                 })?;
@@ -336,6 +338,24 @@ mod tests {
         commit(vec![file]).unwrap();
         let bytes = fs::read(dir.path().join("a")).unwrap();
         assert_eq!(bytes, b"01xy456789\0\0!");
+    }
+
+    #[test]
+    fn what_goes_to_the_disk_early_can_still_be_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = PendingFile::create(&dir.path().join("a")).unwrap();
+        let mut expected: Vec<u8> = (0..25_000_000_u32).map(|i| i.to_be_bytes()[2]).collect();
+        for piece in expected.chunks(300_000) {
+            file.write_all(piece).unwrap();
+        }
+        for at in [0, 8 << 20, (23 << 20) + 7] {
+            file.seek(SeekFrom::Start(at)).unwrap();
+            file.write_all(b"again").unwrap();
+            let at = usize::try_from(at).unwrap();
+            expected[at..at + 5].copy_from_slice(b"again");
+        }
+        commit(vec![file]).unwrap();
+        assert!(fs::read(dir.path().join("a")).unwrap() == expected);
     }
 
     #[test]

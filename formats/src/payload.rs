@@ -9,6 +9,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 /// Bytes that don't change while they are read, from any thread.
 pub trait Payload: Send + Sync {
     /// How many there are.
@@ -220,7 +222,7 @@ impl Payload for Extents {
         if end > self.len_bytes {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        out.fill(0);
+        let mut filled = 0;
         for (start, payload) in &self.extents[self.first_after(offset)..] {
             if *start >= end {
                 break;
@@ -228,8 +230,11 @@ impl Payload for Extents {
             let from = offset.max(*start);
             let to = end.min(start + payload.len_bytes());
             let place = in_memory(from - offset)?..in_memory(to - offset)?;
+            out[filled..place.start].fill(0);
+            filled = place.end;
             payload.read_exact_at(from - start, &mut out[place])?;
         }
+        out[filled..].fill(0);
         Ok(())
     }
 
@@ -300,26 +305,36 @@ impl Read for PayloadReader<'_> {
     }
 }
 
+/// How much of a payload is read at a time.
+const PIECE_BYTES: u64 = 1 << 20;
+
 /// Writes a payload to `out`, which must be empty, and leaves what is known to be zeros out by
-/// seeking over it.
+/// seeking over it. The next piece is read while one is written.
 ///
 /// # Errors
 /// If the payload can't be read, or `out` can't be written.
-pub fn write_sparse(out: &mut (impl Write + Seek), payload: &dyn Payload) -> io::Result<()> {
-    const PIECE_BYTES: u64 = 1 << 20;
-    let mut piece = vec![0; in_memory(PIECE_BYTES)?];
+pub fn write_sparse(out: &mut (impl Write + Seek + Send), payload: &dyn Payload) -> io::Result<()> {
+    let mut pieces = Pieces {
+        payload,
+        next: 0..0,
+    };
+    let (mut current, mut spare) = (Vec::new(), Vec::new());
     let mut position = 0;
-    while let Some(data) = payload.next_data(position) {
-        if data.start != position {
-            out.seek(SeekFrom::Start(data.start))?;
-        }
-        position = data.start;
-        while position < data.end {
-            let bytes = in_memory((data.end - position).min(PIECE_BYTES))?;
-            payload.read_exact_at(position, &mut piece[..bytes])?;
-            out.write_all(&piece[..bytes])?;
-            position += bytes as u64;
-        }
+    let mut at = pieces.read_next(&mut current)?;
+    while let Some(start) = at {
+        let (read, written) = rayon::join(
+            || pieces.read_next(&mut spare),
+            || {
+                if start != position {
+                    out.seek(SeekFrom::Start(start))?;
+                }
+                out.write_all(&current)
+            },
+        );
+        written?;
+        position = start + current.len() as u64;
+        at = read?;
+        std::mem::swap(&mut current, &mut spare);
     }
     if position < payload.len_bytes() {
         // A byte at the end gives the file its length.
@@ -329,23 +344,53 @@ pub fn write_sparse(out: &mut (impl Write + Seek), payload: &dyn Payload) -> io:
     out.flush()
 }
 
-/// The CRC-32 of all of a payload, read in pieces.
+/// The data of a payload, cut into pieces.
+struct Pieces<'a> {
+    payload: &'a dyn Payload,
+    /// What is left of the range of data that was found last.
+    next: Range<u64>,
+}
+
+impl Pieces<'_> {
+    /// Reads the next piece and says where it starts; `None` behind the last one.
+    fn read_next(&mut self, piece: &mut Vec<u8>) -> io::Result<Option<u64>> {
+        if self.next.is_empty() {
+            match self.payload.next_data(self.next.end) {
+                Some(data) => self.next = data,
+                None => return Ok(None),
+            }
+        }
+        let start = self.next.start;
+        let bytes = (self.next.end - start).min(PIECE_BYTES);
+        piece.resize(in_memory(bytes)?, 0);
+        self.payload.read_exact_at(start, piece)?;
+        self.next.start += bytes;
+        Ok(Some(start))
+    }
+}
+
+/// The CRC-32 of all of a payload, read in pieces, on all cores.
 ///
 /// # Errors
 /// If it can't be read.
 pub fn crc32(payload: &dyn Payload) -> io::Result<u32> {
-    const PIECE_BYTES: u64 = 1 << 20;
-    let mut hasher = crc32fast::Hasher::new();
-    let mut piece = Vec::new();
-    let mut offset = 0;
-    while offset < payload.len_bytes() {
-        let bytes = (payload.len_bytes() - offset).min(PIECE_BYTES);
+    let read = |piece: &mut Vec<u8>, index: u64| -> io::Result<crc32fast::Hasher> {
+        let start = index * PIECE_BYTES;
+        let bytes = (payload.len_bytes() - start).min(PIECE_BYTES);
         piece.resize(in_memory(bytes)?, 0);
-        payload.read_exact_at(offset, &mut piece)?;
-        hasher.update(&piece);
-        offset += bytes;
-    }
-    Ok(hasher.finalize())
+        payload.read_exact_at(start, piece)?;
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(piece);
+        Ok(hasher)
+    };
+    let hasher = (0..payload.len_bytes().div_ceil(PIECE_BYTES))
+        .into_par_iter()
+        .map_init(Vec::new, read)
+        .try_reduce(crc32fast::Hasher::new, |mut one, next| {
+            one.combine(&next);
+            Ok(one)
+        });
+    Ok(hasher?.finalize())
 }
 
 #[cfg(test)]

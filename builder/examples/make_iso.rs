@@ -1,5 +1,5 @@
-//! Writes the hybrid ISO of a kernel, an initrd and a command line in files, and syncs it:
-//! `make_iso KERNEL INITRD CMDLINE OUT`. For testdata/bench-iso.
+//! Writes the hybrid ISO of a kernel, an initrd and a command line in files, as a build does, but
+//! without its images: `make_iso KERNEL INITRD CMDLINE OUT`. For testdata/bench-iso.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::File;
@@ -8,6 +8,7 @@ use std::path::Path;
 use formats::iso::boot_iso;
 use formats::medium::{BootFile, BootFiles, Loaders};
 use formats::payload::{FilePayload, write_sparse};
+use lkbuild::atomic::{PendingFile, commit};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,7 +27,7 @@ fn main() {
     };
     let (loaders, _) = Loaders::for_files(&files).unwrap();
     let image = boot_iso(&files, &loaders, "bench", 0).unwrap();
-    let mut out = File::create(Path::new(out)).unwrap();
+    let mut out = PendingFile::create(Path::new(out)).unwrap();
     write_sparse(&mut out, &image.content).unwrap();
-    out.sync_all().unwrap();
+    commit(vec![out]).unwrap();
 }
