@@ -1,6 +1,6 @@
 //! Which blobs an image consists of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use oci_spec::image::{Descriptor, ImageIndex};
 
@@ -38,6 +38,8 @@ impl Parts {
         read: &mut dyn FnMut(&Digest, u64) -> Bytes<E>,
     ) -> Result<(), E> {
         let mut wanted = vec![(top.digest.clone(), top.size, top.media_type.clone(), 0)];
+        // Indexes may name one document any number of times, on every level: each is read once.
+        let mut seen: HashMap<Digest, bool> = HashMap::new();
         while let Some((digest, size, media_type, depth)) = wanted.pop() {
             let Some(bytes) = read(&digest, size)? else {
                 continue;
@@ -61,28 +63,22 @@ impl Parts {
                     for entry in choose(&index)? {
                         let digest = document::digest_of(&entry, "index")?;
                         let media_type = entry.media_type().to_string();
-                        self.note_platform(&entry, &mut |d| read(d, entry.size()))?;
-                        wanted.push((digest, entry.size(), media_type, depth + 1));
+                        let is_image = !document::is_attestation(&entry);
+                        let (is_there, is_new) = match seen.get(&digest) {
+                            Some(&is_there) => (is_there, false),
+                            None => (read(&digest, entry.size())?.is_some(), true),
+                        };
+                        if is_image && is_there {
+                            self.images += usize::from(is_new);
+                            self.platforms.extend(platform_name(&entry));
+                        }
+                        if is_new {
+                            seen.insert(digest.clone(), is_there);
+                            wanted.push((digest, entry.size(), media_type, depth + 1));
+                        }
                     }
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Counts an image of an index, where its manifest is there.
-    fn note_platform<E: From<DocumentError>>(
-        &mut self,
-        entry: &Descriptor,
-        read: &mut dyn FnMut(&Digest) -> Bytes<E>,
-    ) -> Result<(), E> {
-        if document::is_attestation(entry) {
-            return Ok(());
-        }
-        let digest = document::digest_of(entry, "index")?;
-        if read(&digest)?.is_some() {
-            self.images += 1;
-            self.platforms.extend(platform_name(entry));
         }
         Ok(())
     }
@@ -117,4 +113,85 @@ pub(crate) fn platform_name(entry: &Descriptor) -> Option<String> {
         name.push_str(variant);
     }
     Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+    fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
+        let digest = Digest::sha256(bytes).to_string();
+        json!({"mediaType": media_type, "size": bytes.len(), "digest": digest})
+    }
+
+    fn index(entries: Vec<Value>) -> Vec<u8> {
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
+        serde_json::to_vec(&index).unwrap()
+    }
+
+    fn manifest() -> Vec<u8> {
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": descriptor("application/vnd.oci.image.config.v1+json", b"{}"),
+            "layers": [],
+        });
+        serde_json::to_vec(&manifest).unwrap()
+    }
+
+    /// What is found from the last of the documents on, and how many were read.
+    fn find(documents: &[(&str, Vec<u8>)]) -> (Result<Parts, DocumentError>, usize) {
+        let (media_type, last) = documents.last().unwrap();
+        let top = IndexEntry {
+            media_type: (*media_type).to_owned(),
+            digest: Digest::sha256(last),
+            size: last.len() as u64,
+        };
+        let known: HashMap<Digest, &Vec<u8>> = documents
+            .iter()
+            .map(|(_, bytes)| (Digest::sha256(bytes), bytes))
+            .collect();
+        let mut reads = 0;
+        let mut parts = Parts::default();
+        let mut read = |digest: &Digest, _| {
+            reads += 1;
+            Ok::<_, DocumentError>(known.get(digest).map(|bytes| bytes.to_vec()))
+        };
+        let result = parts.add(&top, &everything, &mut read);
+        (result.map(|()| parts), reads)
+    }
+
+    /// Indexes of which each names the one below it so many times, above one manifest.
+    fn tower(levels: usize, times: usize) -> Vec<(&'static str, Vec<u8>)> {
+        let mut documents = vec![(MANIFEST, manifest())];
+        for _ in 0..levels {
+            let (media_type, below) = documents.last().unwrap();
+            let next = index(vec![descriptor(media_type, below); times]);
+            documents.push((INDEX, next));
+        }
+        documents
+    }
+
+    #[test]
+    fn a_document_named_many_times_is_read_once() {
+        let (parts, reads) = find(&tower(4, 200));
+        let parts = parts.unwrap();
+        // Each is looked for, and then read.
+        assert_eq!((parts.documents.len(), reads), (5, 9));
+        assert_eq!(parts.blobs.len(), 1);
+    }
+
+    #[test]
+    fn indexes_inside_one_another_are_bounded() {
+        assert!(find(&tower(4, 1)).0.is_ok());
+        let error = find(&tower(5, 1)).0.unwrap_err().to_string();
+        assert!(error.contains("nested too deeply"), "{error}");
+    }
 }
