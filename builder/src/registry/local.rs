@@ -1,6 +1,7 @@
 //! Images in files that the user names: an OCI layout as a folder or a tar (image-spec,
 //! image-layout.md), or what `docker save` writes.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -19,10 +20,14 @@ use crate::reference::Reference;
 use crate::store::{IndexEntry, MAX_DOCUMENT_BYTES, NAME_ANNOTATION};
 
 const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// Of the list that `docker save` writes. A name in it becomes a descriptor forty times as long.
+const MAX_LIST_BYTES: u64 = 16 << 20;
 const TAR_BLOCK_BYTES: u64 = 512;
 /// Two blocks of zeros.
 const END_BYTES: usize = 1024;
 const MAX_FILES: usize = 100_000;
+/// What a tar may have of headers (long names, PAX records, sparse maps) before one file, in bytes.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
 /// containerd and docker put the full name here, and only the tag into the standard annotation.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
@@ -68,7 +73,7 @@ impl LocalSource {
         };
         // Newer docker writes both; its own list has the full names.
         if let Some(list) = source
-            .read("manifest.json", MAX_INDEX_BYTES)
+            .read("manifest.json", MAX_LIST_BYTES)
             .map_err(|e| fail(e.to_string()))?
         {
             source.read_docker_save(&list).map_err(fail)?;
@@ -87,7 +92,7 @@ impl LocalSource {
 
     /// All bytes of a file inside; `None` where it is not there.
     pub(crate) fn read(&self, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        let Some((mut file, size)) = self.open_file(name)? else {
+        let Some((file, size)) = self.open_file(name)? else {
             return Ok(None);
         };
         if size > limit {
@@ -96,20 +101,25 @@ impl LocalSource {
             )));
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        // The file may have grown, and some devices have no length.
+        file.take(size).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 
     fn open_file(&self, name: &str) -> io::Result<Option<(Box<dyn Read + Send>, u64)>> {
         match &self.container {
-            Container::Folder => match File::open(self.path.join(name)) {
-                Ok(file) => {
-                    let size = file.metadata()?.len();
-                    Ok(Some((Box::new(file), size)))
+            Container::Folder => {
+                let path = self.path.join(name);
+                let meta = match std::fs::metadata(&path) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                    meta => meta?,
+                };
+                // Opening a pipe would wait for somebody to write to it.
+                if !meta.is_file() {
+                    return Err(io::Error::other(format!("{name} is no regular file")));
                 }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(e) => Err(e),
-            },
+                Ok(Some((Box::new(File::open(path)?), meta.len())))
+            }
             Container::Tar(files) => {
                 let Some(&(offset, size)) = files.get(name) else {
                     return Ok(None);
@@ -126,6 +136,8 @@ impl LocalSource {
     fn read_docker_save(&mut self, list: &[u8]) -> Result<(), String> {
         let list: Vec<Value> =
             serde_json::from_slice(list).map_err(|e| format!("manifest.json: {e}"))?;
+        // A list may name one layer any number of times.
+        let mut digested: HashMap<String, (Digest, u64)> = HashMap::new();
         for image in &list {
             let texts = |key| {
                 let values = image
@@ -145,7 +157,11 @@ impl LocalSource {
                 .ok_or_else(|| format!("{config_name} is missing"))?;
             let mut layers = Vec::new();
             for name in texts("Layers") {
-                let (digest, size) = self.digest_file(name).map_err(|e| format!("{name}: {e}"))?;
+                let (digest, size) = match digested.get(name) {
+                    Some(known) => known.clone(),
+                    None => self.digest_file(name).map_err(|e| format!("{name}: {e}"))?,
+                };
+                digested.insert(name.to_owned(), (digest.clone(), size));
                 layers.push(json!({
                     "mediaType": "application/vnd.oci.image.layer.v1.tar",
                     "digest": digest.to_string(),
@@ -343,10 +359,17 @@ fn scan_tar(path: &Path) -> io::Result<HashMap<String, (u64, u64)>> {
     let cut = || io::Error::other("it is no tar, or cut short");
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    let mut archive = tar::Archive::new(&file);
+    let left = Cell::new(0);
+    let mut archive = tar::Archive::new(Bounded {
+        inner: &file,
+        left: &left,
+    });
     let mut files = HashMap::new();
     let mut end = 0;
-    for entry in archive.entries_with_seek()? {
+    let mut entries = archive.entries_with_seek()?;
+    loop {
+        left.set(MAX_HEADER_BYTES);
+        let Some(entry) = entries.next() else { break };
         let entry = entry?;
         if files.len() >= MAX_FILES {
             return Err(io::Error::other(format!(
@@ -372,6 +395,34 @@ fn scan_tar(path: &Path) -> io::Result<HashMap<String, (u64, u64)>> {
     match zeros.iter().all(|&byte| byte == 0) {
         true => Ok(files),
         false => Err(cut()),
+    }
+}
+
+/// Reads up to so many bytes until more are allowed: the tar reader takes long names into memory,
+/// however long they say they are. Bodies are sought over and do not count.
+struct Bounded<'a> {
+    inner: &'a File,
+    left: &'a Cell<u64>,
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf)?;
+        match self.left.get().checked_sub(read as u64) {
+            Some(left) => self.left.set(left),
+            None => {
+                return Err(io::Error::other(format!(
+                    "it has more than {MAX_HEADER_BYTES} bytes of headers before one file"
+                )));
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Seek for Bounded<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
     }
 }
 
