@@ -150,9 +150,13 @@ fn read(path: &Path) -> Result<Option<LockFile>, CliError> {
     let mut text = String::new();
     let read = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.and_then(|file| file.take(MAX_LOCK_BYTES).read_to_string(&mut text)),
+        opened => opened.and_then(|file| file.take(MAX_LOCK_BYTES + 1).read_to_string(&mut text)),
     };
     read.map_err(|e| error(e.to_string()))?;
+    // What is cut off at a line's end would be a lock file, too.
+    if text.len() as u64 > MAX_LOCK_BYTES {
+        return Err(error(format!("it is longer than {MAX_LOCK_BYTES} bytes")));
+    }
     let parsed = LockFile::parse(&text).map_err(|e| error(e.to_string()))?;
     Ok(Some(parsed))
 }

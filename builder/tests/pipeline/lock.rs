@@ -132,3 +132,15 @@ fn tags_that_move_are_warned_of() {
     let (output, _) = bench.build_with(yaml, &["--offline", "--locked"]);
     assert!(!shown(&output).contains("tomorrow"), "{}", shown(&output));
 }
+
+/// Cut off where it is too long, it would be another lock file.
+#[test]
+fn a_lock_file_without_an_end_is_refused() {
+    let bench = Bench::new(&Layout::new());
+    let mut text = String::from("lkbuild-lock 1\n");
+    text.push_str(&"# nothing\n".repeat(2 << 20));
+    fs::write(bench.path("os.lock"), text).unwrap();
+    let yaml = bench.yaml("init:\n  - test/app:1\n");
+    let output = bench.build().arg("--locked").arg(yaml).output().unwrap();
+    bench.assert_failed(&output, &["os.lock", "longer than 16777216 bytes"]);
+}
