@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser, ScalarStyle, Tag};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Tag};
 
 use super::diagnostic::Diagnostic;
 use super::scalar::{Scalar, resolve};
@@ -116,6 +116,10 @@ pub(super) fn parse(source: &Arc<Source>, text: &str) -> Result<Option<Arc<Node>
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|e| {
             let at = e.marker().byte_offset().unwrap_or(text.len());
+            // It looks ahead for the end of a key, so it may meet its limit before we see ours.
+            if *e.kind() == ErrorKind::RecursionLimitExceeded {
+                return too_deep(&Span::new(source, at, at));
+            }
             Diagnostic::new(
                 &Span::new(source, at, at),
                 format!("not YAML: {}", e.info()),
@@ -277,10 +281,12 @@ impl Builder<'_> {
         }
         if cost.nodes > MAX_NODES || cost.text_bytes > MAX_TEXT_BYTES {
             let message = format!(
-                "aliases make {} larger than {MAX_NODES} values or {MAX_TEXT_BYTES} bytes",
+                "{} has more than {MAX_NODES} values or {MAX_TEXT_BYTES} bytes of text, with those \
+                 that aliases stand for",
                 self.source.name()
             );
-            return Err(Diagnostic::new(span, message).help("use fewer aliases of aliases"));
+            let help = "use fewer aliases of aliases, or several files";
+            return Err(Diagnostic::new(span, message).help(help));
         }
         Ok(())
     }

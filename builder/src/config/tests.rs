@@ -177,7 +177,7 @@ fn billion_laughs() {
     ] {
         let text = error(&yaml);
         assert!(
-            text.contains("aliases make t.yml larger"),
+            text.contains("t.yml has more than 100000 values or 67108864 bytes"),
             "{}",
             &text[..200.min(text.len())]
         );
@@ -190,9 +190,25 @@ fn what_is_too_deep_or_too_large_is_refused() {
         "[".repeat(100_000),
         "- ".repeat(100_000),
         "{a: ".repeat(40) + &"}".repeat(40),
+        // Deep only where the aliases lead.
+        format!(
+            "a: &a {}{}\nb: {}*a{}",
+            "[".repeat(20),
+            "]".repeat(20),
+            "[".repeat(20),
+            "]".repeat(20)
+        ),
     ] {
-        assert!(error(&yaml).starts_with("t.yml:1:"));
+        let text = error(&yaml);
+        assert!(text.starts_with("t.yml:"), "{text}");
+        assert!(
+            text.contains("more than 32 collections inside one another"),
+            "{text}"
+        );
     }
+    // As many values as none has, without an alias.
+    let many = format!("a: [{}]", "x,".repeat(100_001));
+    assert!(error(&many).contains("more than 100000 values"));
     let large = vec![b' '; node::MAX_BYTES + 1];
     let text = load(&[("t.yml", &large)]).unwrap_err().to_string();
     assert!(text.contains("bytes of YAML are more than"), "{text}");
