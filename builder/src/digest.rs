@@ -334,23 +334,28 @@ mod tests {
         assert_eq!(read(b"hello", 5).unwrap(), b"hello");
     }
 
+    // The cases of umoci's verified reader, `pkg/hardening`; sizes below zero are in
+    // `registry/tests/documents.rs`.
+
     #[test]
-    fn a_wrong_size_is_an_error_both_ways() {
+    fn umoci_verified_reader_size_too_large() {
         assert!(read(b"hello", 6).unwrap_err().contains("got 5 of 6 bytes"));
-        assert!(
-            read(b"hello", 4)
-                .unwrap_err()
-                .contains("more than the 4 bytes")
-        );
-        assert!(
-            read(b"hello and more", 5)
-                .unwrap_err()
-                .contains("more than the 5 bytes")
-        );
     }
 
     #[test]
-    fn wrong_bytes_are_an_error_that_names_both_digests() {
+    fn umoci_verified_reader_size_too_small() {
+        let error = read(b"hello", 4).unwrap_err();
+        assert!(error.contains("more than the 4 bytes"), "{error}");
+    }
+
+    #[test]
+    fn umoci_verified_reader_trailing_data() {
+        let error = read(b"hello and more", 5).unwrap_err();
+        assert!(error.contains("more than the 5 bytes"), "{error}");
+    }
+
+    #[test]
+    fn umoci_verified_reader_invalid_digest() {
         let error = read(b"hullo", 5).unwrap_err();
         assert!(
             error.starts_with(HELLO) && error.contains("have the digest sha256:"),
@@ -358,8 +363,9 @@ mod tests {
         );
     }
 
+    /// go-containerregistry's `PartialRead`: closing early must not hide what is wrong.
     #[test]
-    fn a_reader_that_stops_early_still_verifies() {
+    fn ggcr_partial_read_a_reader_that_stops_early_still_verifies() {
         let check = |bytes: &'static [u8]| {
             let mut reader = VerifyingReader::new(bytes, HELLO.parse().unwrap(), 5);
             reader.read_exact(&mut [0; 2]).unwrap();

@@ -216,7 +216,7 @@ fn a_tar_inside_is_opened() {
 }
 
 #[test]
-fn a_layer_with_another_diff_id_is_refused_and_leaves_nothing() {
+fn ggcr_verifies_layer_digest_another_diff_id_is_refused_and_leaves_nothing() {
     let bench = bench();
     let options = MakeOptions {
         diff_id: Some([7; 32]),

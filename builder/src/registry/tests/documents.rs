@@ -82,6 +82,51 @@ fn attestations_are_no_images() {
 }
 
 #[test]
+fn entries_of_an_index_are_bounded() {
+    let of = |count| {
+        let entries = vec![entry(b"x", Some("amd64")); count];
+        document::parse(&index(&entries), "")
+    };
+    assert!(of(10_000).is_ok());
+    let error = of(10_001).unwrap_err().to_string();
+    assert!(
+        error.contains("10001 entries, more than the limit of 10000"),
+        "{error}"
+    );
+}
+
+/// A registry whose name stands for an index of an index of an index.
+#[test]
+fn indexes_inside_one_another_are_bounded() {
+    let pull = |levels| {
+        let served = image();
+        let mut documents = vec![served.manifest.clone()];
+        for level in 0..levels {
+            let below = &documents[level];
+            let mut entry = entry(below, Some("amd64"));
+            if level > 0 {
+                entry["mediaType"] = json!("application/vnd.oci.image.index.v1+json");
+            }
+            documents.push(index(&[entry]));
+        }
+        let server = Server::new(move |r| {
+            let wanted = r.path.rsplit('/').next().unwrap();
+            let found = match wanted {
+                "1" => documents.last(),
+                digest => documents
+                    .iter()
+                    .find(|bytes| Digest::sha256(bytes).to_string() == digest),
+            };
+            found.map_or_else(|| served.answer(r), |bytes| ok(bytes.clone()))
+        });
+        client(&server).resolve().map_err(|e| e.to_string())
+    };
+    assert!(pull(4).is_ok());
+    let error = pull(5).unwrap_err();
+    assert!(error.contains("nested too deeply"), "{error}");
+}
+
+#[test]
 fn cve_2021_41190_a_document_that_is_index_and_manifest_is_refused() {
     let mut both: serde_json::Value = serde_json::from_slice(&image().manifest).unwrap();
     both["manifests"] = json!([]);
@@ -114,11 +159,30 @@ fn a_document_that_lies_about_its_media_type_is_refused() {
     }
 }
 
+/// Neither a length nor a number that becomes one.
+#[test]
+fn umoci_verified_reader_negative_size() {
+    for size in [json!(-1), json!(-4096.0), json!(1e30), json!("5")] {
+        let mut manifest: serde_json::Value = serde_json::from_slice(&image().manifest).unwrap();
+        manifest["layers"][0]["size"] = size.clone();
+        let parsed = document::parse(&serde_json::to_vec(&manifest).unwrap(), "");
+        assert!(
+            matches!(parsed, Err(document::DocumentError::Malformed { .. })),
+            "{size}"
+        );
+    }
+}
+
 #[test]
 fn deeply_nested_json_is_no_stack_overflow() {
-    let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
-    assert!(document::parse(&deep, "").is_err());
-    assert!(document::parse_config(&deep).is_err());
+    for levels in [129, 100_000] {
+        let deep = [b"[".repeat(levels), b"]".repeat(levels)].concat();
+        let error = document::parse(&deep, "").unwrap_err().to_string();
+        let words = "nested deeper than the limit of 128 levels";
+        assert!(error.contains(words), "{error}");
+        // What is not read of a config is skipped without recursion.
+        assert!(document::parse_config(&deep).is_err());
+    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn a_blob_that_always_breaks_ends_in_an_error_and_leaves_nothing() {
 }
 
 #[test]
-fn wrong_bytes_never_enter_the_store() {
+fn ggcr_bad_hash_wrong_bytes_never_enter_the_store() {
     let served = image();
     let server = Server::new(move |r| {
         let hit = served.is_layer(&r.path);
@@ -80,7 +80,7 @@ fn wrong_bytes_never_enter_the_store() {
 }
 
 #[test]
-fn bad_size_both_ways_is_an_error() {
+fn ggcr_bad_size_both_ways_is_an_error() {
     for more in [true, false] {
         let served = image();
         let server = Server::new(move |r| {
@@ -98,7 +98,7 @@ fn bad_size_both_ways_is_an_error() {
 }
 
 #[test]
-fn wrong_config_bytes_are_refused() {
+fn ggcr_bad_hash_wrong_config_bytes_are_refused() {
     let served = image();
     let server = Server::new(move |r| {
         let reply = served.answer(r);
