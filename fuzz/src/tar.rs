@@ -163,7 +163,7 @@ fn is_known(ours: &lkbuild::layer::archive::RawEntry, raw: &[u8]) -> bool {
     // The headers up to the entry's own.
     while let Some(header) = raw.get(at..at + 512) {
         let flag = header[156];
-        let size = std::str::from_utf8(&header[124..135])
+        let size = std::str::from_utf8(&header[124..136])
             .ok()
             .and_then(|text| usize::from_str_radix(text.trim_matches(['\0', ' ']), 8).ok());
         if !matches!(flag, b'x' | b'g' | b'L' | b'K') {
