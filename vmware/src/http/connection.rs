@@ -15,8 +15,10 @@ use crate::address::{authority, host_port};
 use crate::error::{Error, Kind, Result};
 use crate::tls::{Seen, handshake_error};
 
-/// What is read from a source and encrypted in one go.
-const PIECE_BYTES: usize = 256 << 10;
+/// What is read from a source and encrypted in one go. It and its records stay in the processor's
+/// cache, and the heap does not give memory back to the system after each piece: with 256 KiB an
+/// upload takes a fifth longer.
+const PIECE_BYTES: usize = 64 << 10;
 /// How long `100 Continue` is waited for; many servers never send it.
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 /// How often whoever sends is told while nothing moves, so that a session can be kept alive.
