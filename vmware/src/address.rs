@@ -56,11 +56,7 @@ impl Address {
             Some(_) => return Err(wrong("only https:// is spoken")),
             None => text,
         };
-        // A password may hold a slash, so the credentials are cut off first.
-        let (credentials, rest) = match rest.rsplit_once('@') {
-            Some((credentials, rest)) => (Some(credentials), rest),
-            None => (None, rest),
-        };
+        let (user, password, rest) = credentials(rest);
         let (authority, path) = match rest.find('/') {
             Some(slash) => rest.split_at(slash),
             None => (rest, ""),
@@ -75,17 +71,6 @@ impl Address {
         }
         if !path.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(wrong("its path has other than printable ASCII characters"));
-        }
-        let (mut user, mut password) = (None, None);
-        if let Some(credentials) = credentials {
-            let (name, secret) = match credentials.split_once(':') {
-                Some((name, secret)) => (name, Some(secret)),
-                None => (credentials, None),
-            };
-            // What is no valid encoding was meant as it stands.
-            let plain = |text: &str| percent::decode(text).unwrap_or_else(|| text.into());
-            user = Some(plain(name)).filter(|name| !name.is_empty());
-            password = secret.map(|secret| Secret::new(plain(secret)));
         }
         let path = match path {
             "" | "/" => DEFAULT_PATH.into(),
@@ -131,8 +116,29 @@ pub(crate) fn host_port(host: &str, port: u16) -> String {
     }
 }
 
+/// User and password at the start of an address, and the rest of it. A password may hold a slash, so
+/// they are cut off before anything else is looked at.
+pub(crate) fn credentials(address: &str) -> (Option<String>, Option<Secret>, &str) {
+    let Some((credentials, rest)) = address.rsplit_once('@') else {
+        return (None, None, address);
+    };
+    let (name, secret) = match credentials.split_once(':') {
+        Some((name, secret)) => (name, Some(secret)),
+        None => (credentials, None),
+    };
+    // What is no valid encoding was meant as it stands.
+    let plain = |text: &str| percent::decode(text).unwrap_or_else(|| text.into());
+    let user = Some(plain(name)).filter(|name| !name.is_empty());
+    (user, secret.map(|secret| Secret::new(plain(secret))), rest)
+}
+
 /// Host and port of an authority without credentials.
 pub(crate) fn split_port(authority: &str) -> Option<(&str, u16)> {
+    split_port_or(authority, DEFAULT_PORT)
+}
+
+/// The same with another port where it has none.
+pub(crate) fn split_port_or(authority: &str, default: u16) -> Option<(&str, u16)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']')?;
@@ -150,7 +156,7 @@ pub(crate) fn split_port(authority: &str) -> Option<(&str, u16)> {
         },
     };
     match port {
-        None | Some("") => Some((host, DEFAULT_PORT)),
+        None | Some("") => Some((host, default)),
         Some(port) => Some((host, port.parse().ok().filter(|port| *port != 0)?)),
     }
 }

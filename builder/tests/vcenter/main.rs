@@ -9,6 +9,7 @@ mod import;
 mod lab;
 mod machines;
 mod names;
+mod proxy;
 mod push;
 mod secrets;
 mod stopped;

@@ -1,7 +1,7 @@
 //! A TLS connection and one exchange on it.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,9 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
 use super::answer::{Answer, Head, MAX_HEAD_BYTES, parse_head};
+use super::dial::dial;
 use super::framing::Framing;
+use super::proxy::Proxy;
 use crate::address::{authority, host_port};
 use crate::error::{Error, Kind, Result};
 use crate::tls::{Seen, handshake_error};
@@ -86,15 +88,16 @@ enum Ended {
 }
 
 impl Connection {
-    /// Connects and completes the TLS handshake.
+    /// Connects, through the proxy if there is one, and completes the TLS handshake.
     pub(crate) fn open(
         host: &str,
         port: u16,
         (config, seen): (Arc<ClientConfig>, Arc<Seen>),
+        proxy: &Proxy,
         times: Times,
     ) -> Result<Connection> {
         let server = host_port(host, port);
-        let socket = connect(host, port, times.connect)?;
+        let socket = dial(host, port, proxy, times.connect)?;
         let io = |e: io::Error| network(&server, &e);
         socket.set_nodelay(true).map_err(io)?;
         socket.set_nonblocking(true).map_err(io)?;
@@ -445,45 +448,15 @@ enum Turn {
     Tls(rustls::Error),
 }
 
-fn would_wait(error: &io::Error) -> bool {
+pub(super) fn would_wait(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
 }
 
-fn network(server: &str, error: &io::Error) -> Error {
+pub(super) fn network(server: &str, error: &io::Error) -> Error {
     Error::new(Kind::Network, format!("{server}: {error}"))
-}
-
-fn connect(host: &str, port: u16, wait: Duration) -> Result<TcpStream> {
-    let server = host_port(host, port);
-    let addresses = (host, port).to_socket_addrs().map_err(|e| {
-        Error::new(
-            Kind::Network,
-            format!("{host} can't be found: {e}; check the name and this machine's DNS"),
-        )
-    })?;
-    let mut failed = None;
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, wait) {
-            Ok(socket) => return Ok(socket),
-            Err(e) => failed = Some((address, e)),
-        }
-    }
-    Err(match failed {
-        None => Error::new(Kind::Network, format!("{server} has no address")),
-        Some((address, e)) => {
-            let kind = match e.kind() {
-                io::ErrorKind::TimedOut => Kind::Timeout,
-                _ => Kind::Network,
-            };
-            Error::new(
-                kind,
-                format!("{server} ({}) can't be reached: {e}", address.ip()),
-            )
-        }
-    })
 }
 
 fn request_head(request: &Request<'_>, authority: &str, body: &Body<'_>) -> String {

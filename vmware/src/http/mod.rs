@@ -7,9 +7,12 @@
 
 mod answer;
 mod connection;
+mod dial;
 mod framing;
+mod proxy;
 
 pub use answer::{Head, parse_head};
+pub use proxy::Proxy;
 
 pub(crate) use answer::Answer;
 pub(crate) use connection::{Body, Connection, Request, Times};

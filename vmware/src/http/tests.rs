@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::{Answer, Body, Connection, Request, Times};
+use super::{Answer, Body, Connection, Proxy, Request, Times};
 use crate::error::{Error, Kind, Result};
 use crate::tls::{Thumbprint, Trust, client_config};
 
@@ -56,7 +56,7 @@ impl Server {
             stall: Duration::from_millis(700),
         };
         let config = client_config(trust, "localhost", self.port, None)?;
-        Connection::open("localhost", self.port, config, times)
+        Connection::open("localhost", self.port, config, &Proxy::none(), times)
     }
 
     fn connect(&self) -> Connection {

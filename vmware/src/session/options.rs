@@ -3,9 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::http::Times;
+use crate::http::{Proxy, Times};
 
-/// Times and numbers of attempts; the default suits servers far away.
+/// Times, numbers of attempts and the way there; the default suits servers far away that are
+/// reached without a proxy.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// To reach the server and complete the TLS handshake.
@@ -24,6 +25,8 @@ pub struct Options {
     pub longest_pause: Duration,
     /// How long one of the server's tasks may take.
     pub task_timeout: Duration,
+    /// Through what the server, and hosts that it names, are reached.
+    pub proxy: Proxy,
 }
 
 impl Default for Options {
@@ -37,6 +40,7 @@ impl Default for Options {
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(120),
             task_timeout: Duration::from_secs(3600),
+            proxy: Proxy::none(),
         }
     }
 }

@@ -84,7 +84,13 @@ impl Session {
 
     fn connect(&self, url: &Url, pin: Option<Thumbprint>) -> Result<Connection> {
         let config = client_config(self.trust(), &url.host, url.port, pin)?;
-        Connection::open(&url.host, url.port, config, self.times())
+        Connection::open(
+            &url.host,
+            url.port,
+            config,
+            &self.options().proxy,
+            self.times(),
+        )
     }
 
     fn own_url(&self) -> Url {

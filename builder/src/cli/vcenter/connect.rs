@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use vmware::{
-    Address, Credentials, Datacenter, Datastore, Options, ParsedAddress, Secret, Session,
+    Address, Credentials, Datacenter, Datastore, Options, ParsedAddress, Proxy, Secret, Session,
     Thumbprint, Trust,
 };
 
@@ -105,7 +105,7 @@ impl ConnectArgs {
         if trust.is_insecure() {
             progress.warn("the server's certificate is not checked (--insecure or GOVC_INSECURE)");
         }
-        let session = Session::open(server, credentials, trust, self.options())?;
+        let session = Session::open(server, credentials, trust, self.options()?)?;
         progress.detail(format!(
             "{} is {}",
             session.address(),
@@ -114,15 +114,16 @@ impl ConnectArgs {
         Ok(session)
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> Result<Options, CliError> {
         let stall_timeout = Duration::from_secs_f64(self.stall_timeout);
-        Options {
+        Ok(Options {
             stall_timeout,
             attempts: self.attempts,
             first_pause: Duration::from_secs_f64(self.retry_pause),
             keep_alive: Duration::from_secs_f64(self.keep_alive),
+            proxy: Proxy::from_environment()?,
             ..Options::default()
-        }
+        })
     }
 
     /// The server's address, and user and password.
