@@ -12,7 +12,7 @@ use crate::digest::VerifyError;
 use crate::layer::{LayerError, LayerErrorKind};
 use crate::pack::{MakeError, MakeOptions, Pack, PackError, PackKey, PackSet, PackStore, make};
 use crate::pack_cache::WantedPack;
-use crate::progress::Task;
+use crate::progress::{Running, Step, StepBytes, Task};
 use crate::registry::{LayerDescriptor, MissingImages, RegistryError, ResolvedImage};
 
 /// Layers that are read at once: enough to hide the network and to keep the workers busy.
@@ -203,11 +203,35 @@ fn check_image(
 
 /// Takes a job's pack from the caches that the user names.
 fn take_from_caches(job: &Job<'_>, store: &PackStore, context: &Context<'_>) -> Option<Pack> {
+    if context.caches.is_empty() {
+        return None;
+    }
+    let mut step = context.progress.step(Step::Import);
     let wanted = WantedPack::new(&job.key, job.layer, &context.limits);
     let pack = context.caches.take(&wanted, store, context.progress)?;
-    let bytes = pack.file().metadata().map_or(0, |data| data.len());
+    let bytes = file_bytes(&pack);
     context.progress.imported(bytes);
+    step.add(StepBytes {
+        fetched_bytes: bytes,
+        written_bytes: bytes,
+        ..StepBytes::default()
+    });
     Some(pack)
+}
+
+fn file_bytes(pack: &Pack) -> u64 {
+    pack.file().metadata().map_or(0, |data| data.len())
+}
+
+/// Says that a layer's pack was there, or came from a cache.
+fn reused(job: &Job<'_>, pack: &Pack, context: &Context<'_>) {
+    let bytes = pack.index().body_bytes();
+    let progress = context.progress;
+    progress.layer_reused(&job.layer.digest.to_string(), bytes);
+    progress.step(Step::Pack).add(StepBytes {
+        reused_bytes: bytes,
+        ..StepBytes::default()
+    });
 }
 
 /// Says at once which layers have neither a pack nor a blob, nor a pack in a cache that is asked;
@@ -299,9 +323,7 @@ fn find_or_make(
     match Pack::open(store, &job.key) {
         Ok(Some(pack)) => {
             pack.mark_used();
-            context
-                .progress
-                .layer_reused(&digest, pack.index().body_bytes());
+            reused(job, &pack, context);
             return Ok(pack);
         }
         Ok(None) => {}
@@ -315,9 +337,7 @@ fn find_or_make(
         }
     }
     if let Some(pack) = take_from_caches(job, store, context) {
-        context
-            .progress
-            .layer_reused(&digest, pack.index().body_bytes());
+        reused(job, &pack, context);
         return Ok(pack);
     }
     let pack = match make_pack(job, store, context) {
@@ -338,6 +358,8 @@ fn find_or_make(
 
 fn make_pack(job: &Job<'_>, store: &PackStore, context: &Context<'_>) -> Result<Pack, GatherError> {
     let fetched = !context.images.has_blob(job.layer);
+    let mut step = context.progress.step(Step::Pack);
+    let fetch = fetched.then(|| context.progress.step(Step::Fetch));
     let blob = context.images.open_blob(job.image, job.layer)?;
     let digest = job.layer.digest.to_string();
     let short = &digest[..digest.len().min(19)];
@@ -353,6 +375,7 @@ fn make_pack(job: &Job<'_>, store: &PackStore, context: &Context<'_>) -> Result<
     let mut blob = Watched {
         inner: blob,
         task: &task,
+        fetch,
     };
     let made = make(&mut blob, &options, store, context.workers);
     let pack = made.map_err(|error| GatherError::Layer {
@@ -363,6 +386,11 @@ fn make_pack(job: &Job<'_>, store: &PackStore, context: &Context<'_>) -> Result<
     if fetched {
         context.progress.fetched(job.layer.size);
     }
+    step.add(StepBytes {
+        compressed_bytes: pack.index().body_bytes(),
+        written_bytes: file_bytes(&pack),
+        ..StepBytes::default()
+    });
     Ok(pack)
 }
 
@@ -399,12 +427,21 @@ fn is_damaged_blob(error: &MakeError) -> bool {
 struct Watched<'t, R> {
     inner: R,
     task: &'t Task,
+    /// Where the bytes are fetched; it ends with them.
+    fetch: Option<Running>,
 }
 
 impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.task.advance(n as u64);
+        match &mut self.fetch {
+            Some(fetch) if n > 0 => fetch.add(StepBytes {
+                fetched_bytes: n as u64,
+                ..StepBytes::default()
+            }),
+            _ => self.fetch = None,
+        }
         Ok(n)
     }
 }

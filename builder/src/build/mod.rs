@@ -18,7 +18,7 @@ use crate::config::{Ids, Moby};
 use crate::layer::Limits;
 use crate::pack::{PackError, PackStore, Workers};
 use crate::pack_cache::PackSources;
-use crate::progress::Progress;
+use crate::progress::{Progress, Step, StepBytes};
 use crate::reference::Reference;
 use crate::registry::{Images, MissingImages, RegistryError, ResolvedImage};
 use crate::runtime::{ImageConfig, RuntimeError, bundles};
@@ -123,7 +123,14 @@ pub fn resolve(moby: &Moby, context: &Context<'_>) -> Result<Resolved, BuildErro
     let _task = context
         .progress
         .task(format!("resolving {} images", names.len()), None);
+    let mut step = context.progress.step(Step::Resolve);
+    let before = context.images.fetched_bytes();
     let images = resolve_all(context.images, &names)?;
+    step.add(StepBytes {
+        fetched_bytes: context.images.fetched_bytes() - before,
+        reused_bytes: context.images.reused_bytes(),
+        ..StepBytes::default()
+    });
     Ok(Resolved { names, images })
 }
 
@@ -171,6 +178,8 @@ pub fn build(
         gather(&wanted, &resolved.images, &store, context)?
     };
     let _task = context.progress.task("assembling", None);
+    let mut step = context.progress.step(Step::Assemble);
+    let before = context.images.fetched_bytes();
     let assembled = sections::assemble(
         moby,
         resolved,
@@ -180,6 +189,10 @@ pub fn build(
         context,
         home,
     );
+    step.add(StepBytes {
+        fetched_bytes: context.images.fetched_bytes() - before,
+        ..StepBytes::default()
+    });
     assembled.map_err(|error| match error {
         BuildError::Registry(error) => one_missing(error, context.images),
         error => error,

@@ -26,7 +26,7 @@ use crate::layer::Limits;
 use crate::output::kernel::decompress_kernel;
 use crate::output::{DiskSettings, Format, OutputError, Outputs, Settings, Written, write};
 use crate::pack::{PackSet, PackStore, Workers};
-use crate::progress::{Event, Progress, size};
+use crate::progress::{Event, Progress, Step, StepBytes, size};
 use crate::registry::{Images, Platform};
 
 const EXAMPLES: &str = "\
@@ -406,6 +406,7 @@ fn report(written: &Written, progress: &Progress) {
             unchanged: file.unchanged,
         });
     }
+    tell_steps(written, progress);
     let counters = progress.counters();
     let initrd = written.initrd.unwrap_or_default();
     if written.initrd.is_some() {
@@ -436,7 +437,40 @@ fn report(written: &Written, progress: &Progress) {
         ram_bytes: initrd.ram_bytes,
         initrd_bytes: initrd.initrd_bytes,
         unpacked_bytes: initrd.cpio_bytes,
+        seconds: progress.elapsed().as_secs_f64(),
     });
+}
+
+/// What each step took. An output's bytes are reused where the file stayed.
+fn tell_steps(written: &Written, progress: &Progress) {
+    if let Some(initrd) = written.initrd {
+        let bytes = StepBytes {
+            reused_bytes: initrd.packed_bytes,
+            compressed_bytes: initrd.cpio_bytes.saturating_sub(initrd.packed_bytes),
+            written_bytes: initrd.initrd_bytes,
+            ..StepBytes::default()
+        };
+        progress.step_took(Step::Initrd, written.initrd_time, bytes);
+    }
+    for (name, time, bytes) in &written.output_times {
+        let stayed = written
+            .files
+            .iter()
+            .any(|file| file.unchanged && file.path.display().to_string() == *name);
+        let bytes = match stayed {
+            true => StepBytes {
+                reused_bytes: *bytes,
+                ..StepBytes::default()
+            },
+            false => StepBytes {
+                written_bytes: *bytes,
+                ..StepBytes::default()
+            },
+        };
+        progress.output_took(name, *time, bytes);
+    }
+    progress.step_took(Step::Commit, written.commit_time, StepBytes::default());
+    progress.tell_steps();
 }
 
 /// The only clock of the program that reaches an output, and only when asked to.

@@ -11,7 +11,7 @@ use crate::pack_cache::{
     CacheFrom, CacheTo, FolderCache, PackSource, PackSources, PackTarget, Place, RegistryCache,
     report,
 };
-use crate::progress::Progress;
+use crate::progress::{Progress, Step, StepBytes};
 
 /// Caches of packs that builds on other machines use.
 #[derive(Debug, Args)]
@@ -103,8 +103,14 @@ impl PackCaches {
         for (target, ignore_error) in &self.targets {
             let name = target.name();
             let _task = progress.task(format!("writing the cache {name}"), None);
+            let mut step = progress.step(Step::Export);
             match target.store(packs) {
                 Ok(stored) => {
+                    step.add(StepBytes {
+                        written_bytes: stored.bytes,
+                        reused_bytes: stored.kept_bytes,
+                        ..StepBytes::default()
+                    });
                     progress.exported(stored.packs, stored.bytes);
                     report(name, &stored, progress);
                 }

@@ -54,6 +54,8 @@ pub struct InitrdSummary {
     pub initrd_bytes: u64,
     /// Length of the cpio archive before compression.
     pub cpio_bytes: u64,
+    /// Bytes of it that came compressed from packs, before compression.
+    pub packed_bytes: u64,
     /// Entries, without the trailer.
     pub entries: u64,
     /// What the tree takes in a tmpfs in which hard links have become files, in bytes.
@@ -94,6 +96,11 @@ pub fn write_initrd<W: Write>(
                 Node::File(body) => body.size(),
                 _ => 0,
             });
+            if packed_body(&visit).is_some()
+                && let Node::File(body) = &visit.inode.node
+            {
+                summary.packed_bytes += body.size();
+            }
             let inode = inodes.number(&visit)?;
             write_entry(&mut archive, image, &visit, inode, &mut ahead)?;
         }
@@ -264,9 +271,9 @@ impl Inodes {
 }
 
 /// Counts what is written.
-struct Counted<W> {
-    inner: W,
-    bytes: u64,
+pub(super) struct Counted<W> {
+    pub(super) inner: W,
+    pub(super) bytes: u64,
 }
 
 impl<W: Write> Write for Counted<W> {

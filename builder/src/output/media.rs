@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use formats::boot::BootError;
 use formats::compress::Compression;
@@ -24,6 +25,7 @@ pub(super) struct Media<'a> {
     folder: PathBuf,
     kernel: Option<BootFile>,
     initrd: Option<(BootFile, InitrdSummary)>,
+    initrd_time: Duration,
 }
 
 impl<'a> Media<'a> {
@@ -34,7 +36,13 @@ impl<'a> Media<'a> {
             folder: folder.to_owned(),
             kernel: None,
             initrd: None,
+            initrd_time: Duration::ZERO,
         }
+    }
+
+    /// How long making the initrd took, if it was made.
+    pub(super) fn initrd_time(&self) -> Duration {
+        self.initrd_time
     }
 
     /// What is known of the initrd, if there is one by now.
@@ -85,7 +93,9 @@ impl<'a> Media<'a> {
             return Ok(initrd.clone());
         }
         let mut file = self.spool()?;
+        let start = Instant::now();
         let summary = write_initrd(&mut file, self.image, self.compression)?;
+        self.initrd_time = start.elapsed();
         let initrd = (self.spooled(file)?, summary);
         self.initrd = Some(initrd.clone());
         Ok(initrd)
@@ -108,7 +118,9 @@ impl<'a> Media<'a> {
             return Ok(());
         }
         let mut file = Summed::new(&mut *out);
+        let start = Instant::now();
         let summary = write_initrd(&mut file, self.image, self.compression)?;
+        self.initrd_time = start.elapsed();
         let crc32 = file.crc32();
         let file = out.reader().map_err(|error| at(out, error))?;
         let payload = FilePayload::new(file).map_err(|error| at(out, error))?;

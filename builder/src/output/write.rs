@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use formats::compress::Compression;
 use formats::iso::BootIsoError;
@@ -13,7 +14,7 @@ use formats::tarball::{Entry, Kind, TarWriter};
 
 use super::disk::{BootDisk, DiskFormat, DiskSettings, MakeDiskError};
 use super::format::Format;
-use super::initrd::{InitrdError, InitrdSummary};
+use super::initrd::{Counted, InitrdError, InitrdSummary};
 use super::iso;
 use super::kernel::KernelError;
 use super::media::{Media, reader};
@@ -64,6 +65,12 @@ pub struct Written {
     pub initrd: Option<InitrdSummary>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// How long making the initrd took.
+    pub initrd_time: Duration,
+    /// How long the rest of each output took, by name; `-` is standard output.
+    pub output_times: Vec<(String, Duration, u64)>,
+    /// How long it took until all were on the disk with their names.
+    pub commit_time: Duration,
 }
 
 /// A file that a build wrote.
@@ -170,6 +177,9 @@ pub fn write(
         make_folder(dir)?;
     }
     let mut job = Job {
+        since: Instant::now(),
+        initrd_before: Duration::ZERO,
+        times: Vec::new(),
         image,
         media: Media::new(image, settings.compression, &outputs.folder()),
         name: outputs.name(),
@@ -193,8 +203,7 @@ pub fn write(
             (_, Outputs::Stdout) => {
                 let stdout = io::stdout();
                 let mut stdout = io::BufWriter::with_capacity(1 << 18, stdout);
-                job.stream(format, &mut stdout)?;
-                stdout.flush()?;
+                job.whole_stream(format, "-", &mut stdout)?;
             }
             (_, Outputs::Stream(path)) => job.stream_to(format, path)?,
             (_, Outputs::File(path)) => job.file(format, path)?,
@@ -204,7 +213,7 @@ pub fn write(
             }
         }
     }
-    let written = Written {
+    let mut written = Written {
         files: job
             .pending
             .iter()
@@ -215,9 +224,14 @@ pub fn write(
             })
             .collect(),
         initrd: job.media.summary(),
+        initrd_time: job.media.initrd_time(),
         warnings: job.warnings,
+        output_times: job.times,
+        commit_time: Duration::ZERO,
     };
+    let start = Instant::now();
     commit(job.pending)?;
+    written.commit_time = start.elapsed();
     Ok(written)
 }
 
@@ -247,6 +261,11 @@ impl Outputs {
 
 /// The outputs of a build on their way.
 struct Job<'a> {
+    /// When the last output was done.
+    since: Instant,
+    /// How long the initrd had taken then.
+    initrd_before: Duration,
+    times: Vec<(String, Duration, u64)>,
     image: &'a Image,
     media: Media<'a>,
     name: String,
@@ -257,6 +276,20 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
+    /// An output is written; its time is what passed since the last one, without the initrd's.
+    fn done(&mut self, file: PendingFile) {
+        self.took(file.path().display().to_string(), file.bytes());
+        self.pending.push(file);
+    }
+
+    fn took(&mut self, name: String, bytes: u64) {
+        let initrd = self.media.initrd_time();
+        let of_initrd = initrd.saturating_sub(self.initrd_before);
+        let time = self.since.elapsed().saturating_sub(of_initrd);
+        self.times.push((name, time, bytes));
+        (self.since, self.initrd_before) = (Instant::now(), initrd);
+    }
+
     /// The kernel, for a format that needs one.
     fn kernel(&self, format: Format) -> Result<&'a Kernel, OutputError> {
         let kernel = self.image.kernel.as_ref();
@@ -270,8 +303,23 @@ impl<'a> Job<'a> {
             source,
         })?;
         let mut file = io::BufWriter::with_capacity(1 << 18, file);
-        self.stream(format, &mut file)?;
-        Ok(file.flush()?)
+        self.whole_stream(format, &path.display().to_string(), &mut file)
+    }
+
+    fn whole_stream(
+        &mut self,
+        format: Format,
+        name: &str,
+        out: &mut (dyn Write + Send),
+    ) -> Result<(), OutputError> {
+        let mut out = Counted {
+            inner: out,
+            bytes: 0,
+        };
+        self.stream(format, &mut out)?;
+        out.flush()?;
+        self.took(name.to_owned(), out.bytes);
+        Ok(())
     }
 
     fn kernel_initrd(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
@@ -280,7 +328,7 @@ impl<'a> Job<'a> {
             .media
             .initrd_file(&dir.join(format!("{name}-initrd.img")))?;
         self.media.initrd_to(&mut file)?;
-        self.pending.push(file);
+        self.done(file);
         self.cmdline_file(dir, name)
     }
 
@@ -288,7 +336,7 @@ impl<'a> Job<'a> {
         self.kernel_file(dir, name)?;
         let mut file = PendingFile::create(&dir.join(format!("{name}-squashfs.img")))?;
         let lost = write_squashfs(&mut file, self.image)?;
-        self.pending.push(file);
+        self.done(file);
         if lost > 0 {
             self.warnings.push(format!(
                 "{lost} files lose extended attributes in a squashfs, which has those of user, \
@@ -302,7 +350,7 @@ impl<'a> Job<'a> {
         self.kernel_file(dir, name)?;
         let mut file = PendingFile::create(&dir.join(format!("{name}.iso")))?;
         let lost = write_tree_iso(&mut file, self.image, name)?;
-        self.pending.push(file);
+        self.done(file);
         if lost > 0 {
             let warning = format!("{lost} files lose their extended attributes in an ISO");
             self.warnings.push(warning);
@@ -319,7 +367,7 @@ impl<'a> Job<'a> {
         };
         let mut file = PendingFile::create_or_keep(&path)?;
         io::copy(&mut self.image.open(&kernel.body)?, &mut file).map_err(|e| at(&file, e))?;
-        self.pending.push(file);
+        self.done(file);
         Ok(())
     }
 
@@ -332,7 +380,7 @@ impl<'a> Job<'a> {
         let mut file = PendingFile::create_or_keep(&path)?;
         file.write_all(kernel.cmdline.as_bytes())
             .map_err(|e| at(&file, e))?;
-        self.pending.push(file);
+        self.done(file);
         Ok(())
     }
 
@@ -360,7 +408,7 @@ impl<'a> Job<'a> {
             }
             _ => self.stream(format, &mut file)?,
         }
-        self.pending.push(file);
+        self.done(file);
         Ok(())
     }
 
@@ -375,7 +423,8 @@ impl<'a> Job<'a> {
         content.write(format, name, disks, &mut raw)?;
         content.describe(raw.path(), &mut description)?;
         // A description without its disk would be the worse half.
-        self.pending.extend([raw, description]);
+        self.done(raw);
+        self.done(description);
         Ok(())
     }
 

@@ -108,6 +108,7 @@ impl PackTarget for FolderCache {
             let whole = fs::metadata(&there).is_ok_and(|m| m.len() == bytes);
             if whole && verify_file(&there, name).is_ok() {
                 stored.kept += 1;
+                stored.kept_bytes += bytes;
                 continue;
             }
             self.packs.put(pack)?;

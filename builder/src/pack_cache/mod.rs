@@ -65,6 +65,8 @@ pub struct Stored {
     pub bytes: u64,
     /// Packs that were there already.
     pub kept: u64,
+    /// Their bytes.
+    pub kept_bytes: u64,
     /// What no build of now uses was taken away.
     pub freed: Freed,
 }
@@ -129,6 +131,11 @@ impl PackSources {
     /// These.
     pub fn new(sources: Vec<Box<dyn PackSource>>) -> Self {
         PackSources(sources)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Takes a pack from the first cache that has a good one. What is wrong with a cache is said,

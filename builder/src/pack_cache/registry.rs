@@ -115,7 +115,10 @@ impl RegistryCache {
                                 done.0.packs += 1;
                                 done.0.bytes += descriptor.size;
                             }
-                            Ok(false) => done.0.kept += 1,
+                            Ok(false) => {
+                                done.0.kept += 1;
+                                done.0.kept_bytes += descriptor.size;
+                            }
                             Err(error) => {
                                 next.store(packs.len(), Ordering::Relaxed);
                                 done.1.get_or_insert(error);

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::step::{Step, StepBytes};
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -130,6 +132,19 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         ip: Option<String>,
     },
+    /// What a step of a build took; all of them come at its end.
+    Step {
+        /// Which.
+        step: Step,
+        /// The file, of an output; `-` is standard output.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// From where it was begun first to where it ended last.
+        seconds: f64,
+        /// What was done.
+        #[serde(flatten)]
+        bytes: StepBytes,
+    },
     /// The end of a build.
     Summary {
         /// What was done.
@@ -141,6 +156,8 @@ pub enum Event {
         initrd_bytes: u64,
         /// Length of the initrd before compression.
         unpacked_bytes: u64,
+        /// How long it took in all.
+        seconds: f64,
     },
 }
 
@@ -199,6 +216,22 @@ impl Event {
                 None => format!("{done} {path}"),
             }),
             Event::Progress { .. } => None,
+            Event::Step {
+                step,
+                name,
+                seconds,
+                bytes,
+            } => {
+                let step = format!("{step:?}").to_lowercase();
+                let name = name
+                    .as_ref()
+                    .map_or(String::new(), |name| format!(" {name}"));
+                let bytes = match bytes.line() {
+                    line if line.is_empty() => line,
+                    line => format!(": {line}"),
+                };
+                Some(format!("{step}{name} {seconds:.3} s{bytes}"))
+            }
             Event::Damage {
                 path,
                 problem,

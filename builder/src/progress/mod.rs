@@ -6,15 +6,18 @@
 
 mod event;
 mod sink;
+mod step;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use event::{Counters, Event, size};
 pub use sink::Style;
+pub use step::{Running, Step, StepBytes};
 
 use sink::Sink;
+use step::Steps;
 
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -27,6 +30,8 @@ pub struct Progress {
 struct Inner {
     sink: Sink,
     counts: Counts,
+    steps: Steps,
+    start: Instant,
 }
 
 #[derive(Default)]
@@ -59,6 +64,8 @@ impl Progress {
             inner: Arc::new(Inner {
                 sink: Sink::new(style),
                 counts: Counts::default(),
+                steps: Steps::default(),
+                start: Instant::now(),
             }),
         }
     }
@@ -92,6 +99,11 @@ impl Progress {
     /// An event.
     pub fn emit(&self, event: &Event) {
         self.inner.sink.emit(event);
+    }
+
+    /// Since the program began to speak.
+    pub fn elapsed(&self) -> Duration {
+        self.inner.start.elapsed()
     }
 
     /// Whether events are written as JSON; lists for people are not printed then.
@@ -210,7 +222,7 @@ impl Task {
         if let Some(bar) = &self.bar {
             bar.set_position(bytes);
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.told);
         let now = Instant::now();
         if now.duration_since(*told) >= TELL_EVERY {
             *told = now;
@@ -234,6 +246,11 @@ impl Drop for Task {
             seconds,
         });
     }
+}
+
+/// A panic elsewhere is told elsewhere.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

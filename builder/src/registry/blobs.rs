@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::document::DocumentError;
 use super::error::{RegistryError, RegistryErrorKind};
@@ -99,6 +101,7 @@ impl Images {
             inner: verified,
             writer: Some(writer),
             store: self.store().clone(),
+            fetched_bytes: self.fetched_bytes.clone(),
         }))
     }
 }
@@ -127,11 +130,13 @@ struct Keeping<R> {
     inner: R,
     writer: Option<BlobWriter>,
     store: Store,
+    fetched_bytes: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Keeping<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf).inspect_err(|_| self.writer = None)?;
+        self.fetched_bytes.fetch_add(n as u64, Ordering::Relaxed);
         if n > 0 {
             if let Some(writer) = &mut self.writer {
                 writer.write(&buf[..n]).map_err(io::Error::other)?;

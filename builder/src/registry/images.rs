@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 
@@ -97,6 +98,8 @@ pub struct Images {
     found_in: Mutex<HashMap<String, usize>>,
     /// Names that a source was asked for: one run asks once, also for several platforms.
     asked: Mutex<HashSet<String>>,
+    pub(super) fetched_bytes: Arc<AtomicU64>,
+    reused_bytes: AtomicU64,
 }
 
 impl Images {
@@ -108,6 +111,8 @@ impl Images {
             limits: DocumentLimits::default(),
             found_in: Mutex::default(),
             asked: Mutex::default(),
+            fetched_bytes: Arc::default(),
+            reused_bytes: AtomicU64::new(0),
         }
     }
 
@@ -124,6 +129,16 @@ impl Images {
             return Err(DocumentError::DocumentBytes { limit });
         }
         Ok(())
+    }
+
+    /// What came from sources so far, documents and blobs.
+    pub fn fetched_bytes(&self) -> u64 {
+        self.fetched_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Documents that the store had so far.
+    pub fn reused_bytes(&self) -> u64 {
+        self.reused_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether there is no source but the store.
@@ -255,6 +270,8 @@ impl Images {
                     false => None,
                 };
                 if let Some(known) = known {
+                    let bytes = known.1.len() as u64;
+                    self.reused_bytes.fetch_add(bytes, Ordering::Relaxed);
                     return Ok(known);
                 }
                 (self.fetch_top(&asked)?, None)
@@ -262,6 +279,8 @@ impl Images {
         };
         self.check_size(raw.bytes.len() as u64)
             .map_err(|e| of(e.into()))?;
+        self.fetched_bytes
+            .fetch_add(raw.bytes.len() as u64, Ordering::Relaxed);
         let digest = match &pinned {
             Some(pinned) if !pinned.matches(&raw.bytes) => {
                 let found = Digest::sha256(&raw.bytes);
@@ -403,6 +422,8 @@ impl Images {
         let of = |kind: RegistryErrorKind| kind.of(name);
         self.check_size(size).map_err(|e| of(e.into()))?;
         if let Some(bytes) = self.stored_document(digest).map_err(|e| of(e.into()))? {
+            self.reused_bytes
+                .fetch_add(bytes.len() as u64, Ordering::Relaxed);
             return Ok(bytes);
         }
         let source = self.source(name).ok_or_else(|| {
@@ -415,6 +436,7 @@ impl Images {
         VerifyingReader::new(&*raw.bytes, digest.clone(), size)
             .read_to_end(&mut verified)
             .map_err(|e| of(RegistryErrorKind::from_io(e)))?;
+        self.fetched_bytes.fetch_add(size, Ordering::Relaxed);
         self.keep(digest, &verified).map_err(of)?;
         Ok(verified)
     }

@@ -12,6 +12,7 @@ mod contained;
 mod cve;
 mod damage;
 mod disks;
+mod events;
 mod failures;
 mod initrd;
 mod kills;
