@@ -130,6 +130,7 @@ fn an_early_answer_is_heard_above_the_cut() {
     lasts(Fault::status(413, 1_000_000), exit::SERVER, "413");
     lasts(Fault::status(403, 0), exit::REFUSED, "403");
     lasts(Fault::status(404, 0), exit::NAME, "404");
+    lasts(Fault::status(405, 0), exit::SERVER, "folder is missing");
     passes(Fault::status(401, 0));
     passes(Fault::status(401, 1_000_000));
     lasts(Fault::status(401, 0), exit::REFUSED, "401");

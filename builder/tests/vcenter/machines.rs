@@ -124,18 +124,18 @@ fn linuxkits_flags_are_understood() {
     command
         .args(["run", "vcenter", "--cpus", "1", "--mem", "1024"])
         .args(["--persistentSize", "1024", "--powerOn", "--waitForIP"])
-        .args(["--vmfolder", "F0", "--hostname", "DC1_H0"])
-        .arg("[LocalDS_1] x/host.iso")
+        .args(["--vmfolder", "web", "--hostname", "DC1_H0", "host.iso"])
         .env("VCDATACENTER", "DC1")
         .env("VCDATASTORE", "LocalDS_1")
         .env("VCNETWORK", "DC1_DVPG0")
+        .env("GOVC_FOLDER", "F0")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let place = ["--datacenter", "DC1", "--datastore", "LocalDS_1"];
-    lab.must_push(&[&place[..], &["--folder", "x", "host.iso"]].concat());
+    lab.must_push(&[&place[..], &["--folder", "web", "host.iso"]].concat());
     let child = command.spawn().unwrap();
     let start = Instant::now();
-    while !lab.vcenter.set_address("host", "192.0.2.7") {
+    while !lab.vcenter.set_address("web", "192.0.2.7") {
         assert!(start.elapsed() < Duration::from_secs(60), "no machine");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -144,14 +144,99 @@ fn linuxkits_flags_are_understood() {
     let Some(inventory) = lab.vcenter.inventory() else {
         return;
     };
-    let machine = inventory.machine("host").unwrap();
-    assert_eq!(machine.path, "EMEA/Lab 1/DC1/vm/F0/host");
+    let machine = inventory.machine("web").unwrap();
+    assert_eq!(machine.path, "EMEA/Lab 1/DC1/vm/F0/web");
+    let cd = machine.cds[0].file.as_deref();
+    assert_eq!(cd, Some("[LocalDS_1] web/host.iso"));
     assert_eq!((machine.cpus, machine.memory_mb), (1, 1024));
     assert_eq!(machine.disks[0].bytes, 1 << 30);
     assert_eq!(machine.networks, ["DC1_DVPG0"]);
     assert!(machine.running);
     let pool = "EMEA/Lab 1/DC1/host/F0/DC1_H0/Resources";
     assert_eq!(machine.pool.as_deref(), Some(pool));
+}
+
+#[test]
+fn govcs_variables_say_where_a_machine_goes() {
+    let Some(lab) = lab_with_iso(&VCenterOptions::default()) else {
+        return;
+    };
+    for (name, variable, value, pool) in [
+        ("a", "GOVC_CLUSTER", "DC0_C0", "DC0/host/DC0_C0/Resources"),
+        ("b", "GOVC_HOST", "DC0_H0", "DC0/host/DC0_H0/Resources"),
+        ("c", "VCHOST", "DC0_H0", "DC0/host/DC0_H0/Resources"),
+        (
+            "d",
+            "GOVC_RESOURCE_POOL",
+            "/DC0/host/DC0_C0/Resources",
+            "DC0/host/DC0_C0/Resources",
+        ),
+    ] {
+        let mut command = lab.command();
+        command.args(["run", "vcenter", "--name", name, ISO]);
+        command
+            .env(variable, value)
+            .env("GOVC_NETWORK", "DC0_DVPG0");
+        run(&mut command).assert(exit::DONE, &[]);
+        if let Some(inventory) = lab.vcenter.inventory() {
+            let machine = inventory.machine(name).unwrap();
+            assert_eq!(machine.pool.as_deref(), Some(pool), "{variable}");
+            assert_eq!(machine.networks, ["DC0_DVPG0"]);
+        }
+    }
+}
+
+#[test]
+fn machines_that_were_made_are_told_when_something_fails() {
+    let Some(lab) = lab_with_iso(&VCenterOptions::default()) else {
+        return;
+    };
+    // No tools in the guests: the time is for all of them together.
+    let wait = ["--wait-for-ip", "--ip-timeout", "1", "--count", "2"];
+    let start = Instant::now();
+    let ran = lkbuild(&lab, "run", &[&PLACE[..], &wait, &[ISO]].concat());
+    ran.assert(
+        exit::NETWORK,
+        &["made /DC0/vm/host-1", "made /DC0/vm/host-2"],
+    );
+    ran.assert(
+        exit::NETWORK,
+        &["host-1 has no IP address", "open-vm-tools"],
+    );
+    assert!(start.elapsed() < Duration::from_secs(60));
+    assert_eq!(lab.vcenter.sessions(), 0, "it logged out");
+    // The second of three.
+    lab.fault(testdata::Fault::status(503, 0).on("CreateVM_Task").skip(1));
+    let three = ["--count", "3", "--name", "web", ISO];
+    let ran = lkbuild(&lab, "run", &[&PLACE[..], &three].concat());
+    ran.assert(exit::SERVER, &["made /DC0/vm/web-1", "web-2"]);
+    assert!(!ran.stdout.contains("made /DC0/vm/web-2"), "{ran:?}");
+    if let Some(inventory) = lab.vcenter.inventory() {
+        assert_eq!(names(&inventory), ["host-1", "host-2", "web-1"]);
+    }
+}
+
+#[test]
+fn an_iso_is_found_where_a_push_puts_it() {
+    let Some(lab) = Lab::new() else {
+        return;
+    };
+    lab.file("my host.iso", 1, 5000);
+    lab.must_push(&["my host.iso"]);
+    let run = |arguments: &[&str]| lkbuild(&lab, "run", &[&PLACE[..], arguments].concat());
+    run(&["my host.iso"]).assert(exit::DONE, &["/DC0/vm/my host"]);
+    // A folder that is named is meant.
+    let other = ["--name", "other", "[LocalDS_0] my host/my host.iso"];
+    run(&other).assert(exit::DONE, &["/DC0/vm/other"]);
+    run(&["--name", "web", "my host.iso"]).assert(exit::NAME, &["[LocalDS_0] my host.iso"]);
+    let Some(inventory) = lab.vcenter.inventory() else {
+        return;
+    };
+    assert_eq!(names(&inventory), ["my host", "other"]);
+    for machine in &inventory.machines {
+        let cd = machine.cds[0].file.as_deref();
+        assert_eq!(cd, Some("[LocalDS_0] my host/my host.iso"));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `lkbuild run vcenter`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use vmware::vm::{Disk, Machine, MachineSpec};
@@ -31,7 +31,8 @@ const DEFAULT_CPUS: u32 = 2;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in super::super) struct RunVcenterArgs {
-    /// The ISO on its datastore: FOLDER/FILE.iso, or [DATASTORE] FOLDER/FILE.iso
+    /// The ISO on its datastore: FOLDER/FILE.iso, [DATASTORE] FOLDER/FILE.iso, or FILE.iso alone if
+    /// its folder has the name of the VM
     #[arg(
         value_name = "ISO",
         required_unless_present = "template",
@@ -43,8 +44,13 @@ pub(in super::super) struct RunVcenterArgs {
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
 
-    /// Name of the VM (default: that of the ISO)
-    #[arg(long, value_name = "NAME", required_unless_present = "iso")]
+    /// Name of the VM (default: that of the ISO); this is what LinuxKit's --vmfolder means
+    #[arg(
+        long,
+        value_name = "NAME",
+        visible_alias = "vmfolder",
+        required_unless_present = "iso"
+    )]
     name: Option<String>,
 
     /// Make so many: NAME-1, NAME-2 and so on
@@ -136,6 +142,7 @@ pub(super) fn run(args: &RunVcenterArgs, progress: &Progress) -> Result<(), CliE
     }
     let is_template = matches!(origin, Origin::Template(_));
     let mut machines = Vec::new();
+    let mut failed: Option<CliError> = None;
     for name in &names {
         let spec = MachineSpec {
             name,
@@ -155,19 +162,35 @@ pub(super) fn run(args: &RunVcenterArgs, progress: &Progress) -> Result<(), CliE
             network: network.as_ref(),
             made_by: env!("CARGO_PKG_VERSION"),
         };
-        let machine = make(&session, &placement, &origin, &spec, progress)?;
-        if args.power_on || args.wait_for_ip {
-            session.power_on(&machine)?;
+        match make(&session, &placement, &origin, &spec, progress) {
+            Ok(machine) => machines.push(machine),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+        if let Some(machine) = machines.last()
+            && (args.power_on || args.wait_for_ip)
+        {
+            if let Err(error) = session.power_on(machine) {
+                failed = Some(error.into());
+                break;
+            }
             progress.detail(format!("started {name}"));
         }
-        machines.push(machine);
     }
-    // All start while the first is waited for.
+    // What was made is told, also where something failed. All start while the first is waited for.
+    let end = match failed {
+        Some(_) => None,
+        None => args.wait_end(),
+    };
     for machine in &machines {
-        args.tell(&session, machine, progress)?;
+        if let Err(error) = args.tell(&session, machine, end, progress) {
+            failed.get_or_insert(error);
+        }
     }
     session.close()?;
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 fn make(
@@ -187,7 +210,10 @@ fn make(
 impl RunVcenterArgs {
     fn name(&self) -> Result<String, CliError> {
         let of_iso = || {
-            let file = self.iso.as_deref()?.rsplit(['/', ' ']).next()?;
+            let iso = self.iso.as_deref()?;
+            let on_datastore = iso.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+            let path = on_datastore.map_or(iso, |(_, path)| path.trim_start());
+            let file = path.rsplit('/').next()?;
             let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
             Some(stem.to_owned())
         };
@@ -213,7 +239,18 @@ impl RunVcenterArgs {
             }
             None => (DatastorePath::new(&datastore.name, iso)?, datastore.clone()),
         };
-        let Some(len_bytes) = session.file_len(&datastore, &path)? else {
+        let mut len_bytes = session.file_len(&datastore, &path)?;
+        let mut path = path;
+        if len_bytes.is_none() && path.folder().is_none() {
+            // LinuxKit names no folder: it is the one that a push makes, named as the ISO and the VM.
+            let inside = format!("{}/{}", self.name()?, path.name());
+            let inside = DatastorePath::new(&datastore.name, &inside)?;
+            len_bytes = session.file_len(&datastore, &inside)?;
+            if len_bytes.is_some() {
+                path = inside;
+            }
+        }
+        let Some(len_bytes) = len_bytes else {
             return Err(CliError::NotThere {
                 path: path.to_string(),
                 advice: "push it first (lkbuild push vcenter), or name its datastore as [DATASTORE] FOLDER/FILE.iso",
@@ -285,26 +322,34 @@ impl RunVcenterArgs {
         }
     }
 
+    /// Until when addresses are waited for, if they are.
+    fn wait_end(&self) -> Option<Instant> {
+        let wait = Duration::from_secs(self.ip_timeout.into());
+        self.wait_for_ip.then(|| Instant::now() + wait)
+    }
+
+    /// Says what a machine is, after a wait for its address up to `end`.
     fn tell(
         &self,
         session: &Session,
         machine: &Machine,
+        end: Option<Instant>,
         progress: &Progress,
     ) -> Result<(), CliError> {
-        let mut ip = None;
-        if self.wait_for_ip {
+        let ip = end.map(|end| {
             let _task = progress.task(format!("waiting for the address of {}", machine.name), None);
-            let wait = Duration::from_secs(self.ip_timeout.into());
-            ip = Some(session.wait_for_ip(machine, wait)?);
-        }
+            session.wait_for_ip(machine, end.saturating_duration_since(Instant::now()))
+        });
+        let ip = ip.transpose();
         let disks = session.disks_of(machine)?;
         progress.emit(&Event::Machine {
             name: machine.name.clone(),
             path: machine.path.clone(),
             done: "made",
             disks: disks.iter().map(ToString::to_string).collect(),
-            ip,
+            ip: ip.as_ref().ok().cloned().flatten(),
         });
+        ip?;
         Ok(())
     }
 }

@@ -23,8 +23,8 @@ pub(in super::super) struct PlacementArgs {
     #[arg(long, value_name = "NAME")]
     pool: Option<String>,
 
-    /// Folder of VMs (default: the datacenter's own) [env: GOVC_FOLDER]
-    #[arg(long, value_name = "FOLDER", visible_alias = "vmfolder")]
+    /// Inventory folder of VMs (default: the datacenter's own) [env: GOVC_FOLDER]
+    #[arg(long, value_name = "FOLDER")]
     vm_folder: Option<String>,
 
     /// Network (default: the only one; a template's own) [env: VCNETWORK, GOVC_NETWORK]
