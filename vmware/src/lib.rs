@@ -23,6 +23,8 @@
 //! # }
 //! ```
 //!
+//! `examples/push.rs` goes on from there, with progress and a machine.
+//!
 //! | module | what is there |
 //! | --- | --- |
 //! | `session` | login, calls, keep-alive, logout |
