@@ -31,9 +31,10 @@ tools:
 	@testdata/install-terraform || [ -z "$$CI" ]
 	@testdata/vcenter/build >/dev/null || [ -z "$$CI" ]
 
-lint: ## check formatting and lints
+lint: ## check formatting, lints and the libraries' documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CHECKED) --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(CHECKED) --no-deps
 
 test: tools lint ## everything that must pass: lints, all tests, fuzz seeds, judges, a boot
 ifeq ($(NEXTEST),)

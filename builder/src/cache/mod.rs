@@ -1,9 +1,9 @@
 //! What can be done with the store besides building from it: filling it, carrying parts of it to
 //! hosts without a network, looking after it.
 //!
-//! [`parts`] finds the blobs that images consist of; [`fetch`] brings them; [`bundle`] writes them
+//! `parts` finds the blobs that images consist of; [`fetch`] brings them; `bundle` writes them
 //! as one OCI layout tar, and [`import`] takes such tars (and other layouts) in, whole or not at
-//! all; [`collect`] lists and removes; [`verify`] reads everything once.
+//! all; `collect` lists and removes; [`verify`] reads everything once.
 
 mod bundle;
 mod collect;

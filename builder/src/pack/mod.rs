@@ -7,7 +7,7 @@
 //! when they are read.
 //!
 //! [`make`] turns a layer blob into a pack while it arrives, compressing on several threads;
-//! [`format`] is the file; [`read`] opens it; [`store`] knows where packs lie.
+//! [`mod@format`] is the file; `read` opens it; `store` knows where packs lie.
 
 mod ahead;
 mod codec;

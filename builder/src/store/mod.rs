@@ -3,7 +3,7 @@
 //!
 //! Blobs are written beside their place and renamed when they are whole and verified, so several
 //! builds share one store without waiting for each other; only changes of `index.json` take the
-//! [`lock`]. Every blob is verified whenever it is read. LinuxKit writes `index.json` in place, so
+//! `lock`. Every blob is verified whenever it is read. LinuxKit writes `index.json` in place, so
 //! what can't be read of it is read again under the lock before it counts as damaged.
 
 mod blob;

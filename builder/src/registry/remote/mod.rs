@@ -1,7 +1,7 @@
 //! Registries (OCI distribution-spec).
 //!
-//! [`client`] asks and retries, [`token`] answers challenges ([`auth`]), [`blob`] reads a blob and
-//! goes on where a connection broke; [`source`] puts them together. oci-client's own transport is
+//! `client` asks and retries, `token` answers challenges (`auth`), `blob` reads a blob and
+//! goes on where a connection broke; `source` puts them together. oci-client's own transport is
 //! not used: it reads manifests without a bound and can't resume a blob.
 
 mod auth;
