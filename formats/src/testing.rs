@@ -53,19 +53,26 @@ pub(crate) fn awkward_disk(len_bytes: u64) -> Extents {
     disk
 }
 
-/// Runs `qemu-img` and gives what it printed, or `None` where it is not installed.
-pub(crate) fn qemu_img(arguments: &[&str]) -> Option<String> {
-    let output = std::process::Command::new(testdata::judge("qemu-img")?)
+/// What a judge prints, run in `folder`; `None` where it is not installed. It must be content: an
+/// exit code or a complaint fails the test.
+pub(crate) fn judged(program: &str, arguments: &[&str], folder: &Path) -> Option<String> {
+    let output = std::process::Command::new(testdata::judge(program)?)
         .args(arguments)
+        .current_dir(folder)
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success() && complaints.is_empty(),
-        "qemu-img {arguments:?}: {printed}{complaints}"
+        "{program} {arguments:?}: {printed}{complaints}"
     );
     Some(printed)
+}
+
+/// The same of `qemu-img`, with paths that are whole.
+pub(crate) fn qemu_img(arguments: &[&str]) -> Option<String> {
+    judged("qemu-img", arguments, Path::new("/"))
 }
 
 /// Writes all of a disk to a raw file.

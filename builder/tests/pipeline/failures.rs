@@ -91,7 +91,7 @@ fn an_image_that_the_registry_does_not_have() {
     let bench = Bench::new(&system::images());
     let yaml = bench.yaml(&system::YAML.replace("test/dhcp:1", &image));
     let output = bench.build().arg(yaml).output().unwrap();
-    bench.assert_failed(&output, &[&image]);
+    bench.assert_failed(&output, &[&image, "no such image"]);
     bench.assert_store_is_good();
 }
 

@@ -10,7 +10,6 @@ mod cache;
 mod command_line;
 mod contained;
 mod cve;
-mod damage;
 mod disks;
 mod events;
 mod failures;

@@ -1,14 +1,12 @@
 use std::path::Path;
-use std::process::Command;
 
 use proptest::prelude::*;
-use testdata::judge;
 
 use super::format::TYPE_ESP;
 use super::*;
 use crate::fat::{FatReader, FatVolume, FileSpec, Limits, VolumeOptions};
 use crate::payload::{Extents, Payload};
-use crate::testing::{noise, raw_file, text};
+use crate::testing::{judged, noise, raw_file, text};
 
 const ID: [u8; 16] = *b"0123456789abcdef";
 
@@ -58,18 +56,8 @@ fn in_file(disk: &Disk) -> tempfile::NamedTempFile {
 }
 
 fn run(program: &str, arguments: &[&str], file: &Path) -> Option<String> {
-    let output = Command::new(judge(program)?)
-        .args(arguments)
-        .arg(file)
-        .output()
-        .unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && complaints.is_empty(),
-        "{program}: {printed}{complaints}"
-    );
-    Some(printed)
+    let arguments = [arguments, &[file.to_str().unwrap()]].concat();
+    judged(program, &arguments, Path::new("/"))
 }
 
 #[test]

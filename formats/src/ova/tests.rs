@@ -1,13 +1,11 @@
 use std::io::Cursor;
-use std::path::Path;
 use std::process::Command;
 
 use proptest::prelude::*;
-use testdata::judge;
 
 use super::*;
 use crate::payload::{Extents, Payload};
-use crate::testing::{awkward_disk, same_content};
+use crate::testing::{awkward_disk, judged, same_content};
 use crate::vmdk::{DiskId, SparseReader};
 
 const LEN_BYTES: u64 = 100 << 20;
@@ -45,21 +43,6 @@ fn ova(disk: &dyn Payload, options: &Options) -> Vec<u8> {
     let bytes = write_ova(&mut out, disk, options).unwrap();
     assert_eq!(bytes, out.get_ref().len() as u64);
     out.into_inner()
-}
-
-fn run(program: &str, arguments: &[&str], folder: &Path) -> Option<String> {
-    let output = Command::new(judge(program)?)
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && complaints.is_empty(),
-        "{program}: {printed}{complaints}"
-    );
-    Some(printed)
 }
 
 #[test]
@@ -127,7 +110,7 @@ fn tar_and_sha256sum_agree() {
     let disk = awkward_disk(LEN_BYTES);
     for options in [options(), with_everything()] {
         std::fs::write(folder.path().join("x.ova"), ova(&disk, &options)).unwrap();
-        let Some(names) = run("tar", &["-tf", "x.ova"], folder.path()) else {
+        let Some(names) = judged("tar", &["-tf", "x.ova"], folder.path()) else {
             return;
         };
         let names: Vec<_> = names.lines().collect();
@@ -136,8 +119,8 @@ fn tar_and_sha256sum_agree() {
         for (name, ending) in names.iter().zip(endings) {
             assert!(name.ends_with(ending), "{names:?}");
         }
-        run("tar", &["-xf", "x.ova"], folder.path());
-        let checked = run("sha256sum", &["--strict", "-c", names[1]], folder.path());
+        judged("tar", &["-xf", "x.ova"], folder.path());
+        let checked = judged("sha256sum", &["--strict", "-c", names[1]], folder.path());
         let Some(checked) = checked else { return };
         assert_eq!(checked.matches(": OK").count(), 2, "{checked}");
     }
