@@ -352,3 +352,124 @@ fn control_characters_in_names_are_escaped() {
         "gr\u{fc}n\\u{202e}"
     );
 }
+
+/// Three files, the second after 1536 bytes of headers, the third sparse with two ranges.
+fn at_every_limit() -> Vec<u8> {
+    let sparse = pax(&[
+        ("GNU.sparse.size", b"1000000"),
+        ("GNU.sparse.map", b"0,1,5,1"),
+    ]);
+    [
+        file("0123456789", b"x"),
+        pax(&[("comment", &[b'x'; 600])]),
+        file("b", b"x"),
+        sparse,
+        file("c", b"ab"),
+    ]
+    .concat()
+}
+
+#[test]
+fn what_is_exactly_at_a_limit_is_accepted_and_one_more_is_not() {
+    let tar = at_every_limit();
+    let comment = record("comment", &[b'x'; 600]).len() as u64;
+    let exact = Limits {
+        layer_bytes: 1_000_002,
+        entries: 3,
+        header_bytes: 512 + comment,
+        path_bytes: 10,
+        sparse_ranges: 2,
+        ..Limits::default()
+    };
+    assert_eq!(read_with(&tar, &exact).unwrap().len(), 3);
+    let less: [(&str, fn(&mut Limits)); 5] = [
+        ("max-layer-bytes", |limits| limits.layer_bytes -= 1),
+        ("max-layer-entries", |limits| limits.entries -= 1),
+        ("max-header-bytes", |limits| limits.header_bytes -= 1),
+        ("max-path-bytes", |limits| limits.path_bytes -= 1),
+        ("max-sparse-ranges", |limits| limits.sparse_ranges -= 1),
+    ];
+    for (flag, lower) in less {
+        let mut limits = exact.clone();
+        lower(&mut limits);
+        let error = read_with(&tar, &limits).unwrap_err().to_string();
+        assert!(error.contains(flag), "{flag}: {error}");
+    }
+    // The bytes of the tar itself.
+    let plain = [file("a", b"x"), file("b", b"x")].concat();
+    let limits = |layer_bytes| Limits {
+        layer_bytes,
+        ..Limits::default()
+    };
+    assert!(read_with(&plain, &limits(2048)).is_ok());
+    let error = read_with(&plain, &limits(2047)).unwrap_err().to_string();
+    assert!(error.contains("max-layer-bytes"), "{error}");
+}
+
+/// Headers count from the start for each file.
+#[test]
+fn headers_of_one_file_do_not_count_for_the_next() {
+    let limits = Limits {
+        header_bytes: 1024,
+        ..Limits::default()
+    };
+    let one = [pax(&[("comment", b"x")]), file("a", b"")].concat();
+    assert_eq!(read_with(&one.repeat(100), &limits).unwrap().len(), 100);
+}
+
+#[test]
+fn an_error_says_where_in_the_layer_it_is() {
+    let mut tar = file("a", &[7; 600]);
+    tar.extend(file("b/.wh.", b""));
+    let error = read(&tar).unwrap_err();
+    // After the header of the entry that is wrong.
+    assert_eq!(error.offset, 512 + 1024 + 512);
+    assert_eq!(error.path.as_deref(), Some(&b"b/.wh."[..]));
+    let mut damaged = file("a", &[7; 600]);
+    damaged.extend([1; 512]);
+    // Where the header that is none begins.
+    assert_eq!(read(&damaged).unwrap_err().offset, 512 + 600);
+}
+
+/// POSIX.1-2017 pax, "pax Extended Header": a record without a value cancels what is in effect.
+#[test]
+fn records_without_a_value_leave_the_headers_fields() {
+    let names = ["path", "linkpath", "size", "uid", "gid", "mtime"];
+    let mut tar = pax(&names.map(|name| (name, &b""[..])));
+    tar.extend(file("f", b"hello"));
+    let (entry, body) = &read(&tar).unwrap()[0];
+    assert_eq!(
+        (entry.path.as_slice(), body.as_slice()),
+        (&b"f"[..], &b"hello"[..])
+    );
+    assert_eq!(
+        (entry.meta.uid, entry.meta.gid, entry.meta.mtime),
+        (7, 8, 1_000)
+    );
+}
+
+/// Old headers have no device numbers.
+#[test]
+fn device_numbers_of_every_kind_of_header() {
+    let device = |mut header: tar::Header| {
+        header.set_path("dev").unwrap();
+        header.set_mode(0o600);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(0);
+        header.set_entry_type(tar::EntryType::Char);
+        // Refused where there is no place for them.
+        let _ = header.set_device_major(10);
+        let _ = header.set_device_minor(200);
+        header.set_cksum();
+        read(header.as_bytes()).unwrap()[0].0.kind.clone()
+    };
+    for header in [tar::Header::new_ustar(), tar::Header::new_gnu()] {
+        let (major, minor) = (10, 200);
+        assert_eq!(device(header), EntryKind::CharDevice { major, minor });
+    }
+    let (major, minor) = (0, 0);
+    let old = device(tar::Header::new_old());
+    assert_eq!(old, EntryKind::CharDevice { major, minor });
+}

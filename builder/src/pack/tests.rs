@@ -338,3 +338,52 @@ fn an_index_decodes_to_itself_and_never_panics() {
         EntryKind::File { size: 0 }
     ));
 }
+
+#[test]
+fn packs_have_names_that_are_safe_everywhere() {
+    let name = |compression, nested| options(compression, nested).key.file_name();
+    let hex = "ab".repeat(32);
+    let gzip = Compression::Gzip { level: 4 };
+    assert_eq!(name(gzip, None), format!("sha256/{hex}-gzip-4.pack"));
+    assert_eq!(
+        name(Compression::None, None),
+        format!("sha256/{hex}-none.pack")
+    );
+    let nested = name(gzip, Some("../kernel.tar"));
+    let digits = nested.strip_prefix(&format!("sha256/{hex}-gzip-4-tar"));
+    let digits = digits.and_then(|name| name.strip_suffix(".pack")).unwrap();
+    assert!(digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
+}
+
+#[test]
+fn packs_that_are_taken_away_are_counted() {
+    let bench = bench();
+    let workers = Workers::new(1).unwrap();
+    let mut set = PackSet::default();
+    let kinds = [Compression::None, Compression::Gzip { level: 4 }];
+    for (n, compression) in kinds.into_iter().enumerate() {
+        let options = options(compression, None);
+        let layer = tar_of(&[("f", noise(9_000, 1))]);
+        make(&*layer, &options, &bench.store, &workers).unwrap();
+        let pack = Pack::open(&bench.store, &options.key).unwrap().unwrap();
+        assert_eq!(set.add(pack) as usize, n);
+        assert_eq!(set.len(), n + 1);
+    }
+    let bytes = bench
+        .store
+        .list()
+        .unwrap()
+        .iter()
+        .map(|pack| pack.bytes)
+        .sum();
+    let freed = bench.store.evict(0).unwrap();
+    assert_eq!((freed.files, freed.bytes), (2, bytes));
+    assert!(bytes > 9_000 && bench.store.list().unwrap().is_empty());
+    let freed = bench.store.evict(0).unwrap();
+    assert_eq!((freed.files, freed.bytes), (0, 0));
+    // One that is gone already is no error, what can't be removed is one.
+    let key = options(Compression::None, None).key;
+    bench.store.remove(&key).unwrap();
+    std::fs::create_dir_all(bench.store.path(&key)).unwrap();
+    bench.store.remove(&key).unwrap_err();
+}

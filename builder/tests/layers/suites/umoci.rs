@@ -23,6 +23,7 @@ suite![
     whiteout_dir_in_subdir,
     whiteout_hidden_dir_in_subdir,
     whiteout_of_what_a_symlink_leads_to,
+    whiteout_below_a_symlink_of_its_own_layer,
     whiteout_of_nothing,
     unpack_hardlink,
 ];
@@ -137,6 +138,23 @@ fn whiteout_of_what_a_symlink_leads_to() -> Case {
         layer().whiteout("link/file"),
     ])
     .gives(tree)
+}
+
+/// umoci has no such case. The symlink is followed if nothing was there before.
+fn whiteout_below_a_symlink_of_its_own_layer() -> Case {
+    case([
+        layer()
+            .dir("some", 0o711)
+            .file("some/file", "hidden")
+            .file("some/other", "kept"),
+        layer().symlink("link", "some").whiteout("link/file"),
+    ])
+    .gives(
+        layer()
+            .dir("some", 0o711)
+            .file("some/other", "kept")
+            .symlink("link", "some"),
+    )
 }
 
 fn whiteout_of_nothing() -> Case {
