@@ -13,7 +13,7 @@ use crate::{read, system};
 
 /// What a boot loader looks for in a kernel, and nothing that runs: an x86 bzImage that is also a
 /// program for UEFI.
-fn bz_image() -> Vec<u8> {
+pub(crate) fn bz_image() -> Vec<u8> {
     let mut file = vec![0; 1024 + 4096 * 16];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"MZ");

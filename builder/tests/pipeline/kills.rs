@@ -77,6 +77,7 @@ fn builds_at_once_on_one_store_survive_kills_and_eviction() {
         bench.assert_store_is_good();
     }
     assert!(finished >= AT_ONCE / 2);
+    println!("faults: {killed}");
     bench.must_run(&["cache", "verify", "--offline"]);
     assert!(bench.must_build(&yamls[0], &["--offline"]) == expected[0]);
 }

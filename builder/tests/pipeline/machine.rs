@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use testdata::{Compression, Image, Layer, Layout, Prng};
 
+use crate::disks;
 use crate::program::{Bench, files, shown};
 
 const YAML: &str = "\
@@ -26,7 +27,7 @@ onboot:
 /// A system small enough to be built a hundred times: some 200 kB.
 fn images() -> Layout {
     let bytes = |seed, length| Prng::new(seed).bytes(length);
-    let kernel = Layer::new().file("kernel", bytes(1, 20_000)).file(
+    let kernel = Layer::new().file("kernel", disks::bz_image()).file(
         "kernel.tar",
         Layer::new().file("lib/m.ko", bytes(2, 9000)).tar(),
     );
@@ -121,8 +122,11 @@ cp out/* kept/
 
 /// A file system at `place` (below the bench), larger step by step until all fits. Returns how
 /// often a build failed for want of space.
-fn fill(place: &str, limits: impl Iterator<Item = (u64, u64)>) -> u64 {
-    let good = good();
+fn fill(place: &str, formats: &[&str], limits: impl Iterator<Item = (u64, u64)>) -> u64 {
+    // Disks as small as they can be.
+    let mut options = vec!["--offline", "--size", "0"];
+    options.extend(formats.iter().flat_map(|format| ["-f", format]));
+    let good = Bench::new(&images()).must_build(YAML, &options);
     let mut faults = 0;
     for (pages, inodes) in limits {
         let bench = Bench::new(&Layout::new());
@@ -137,7 +141,8 @@ fn fill(place: &str, limits: impl Iterator<Item = (u64, u64)>) -> u64 {
             .env("PAGES", pages.to_string())
             .env("INODES", inodes.to_string())
             .env("PLACE", place)
-            .args(["--offline", "--images"])
+            .args(&options)
+            .arg("--images")
             .arg(&import)
             .arg(bench.yaml(YAML))
             .output()
@@ -167,21 +172,38 @@ fn fill(place: &str, limits: impl Iterator<Item = (u64, u64)>) -> u64 {
 
 #[test]
 fn no_space_for_outputs_at_any_write() {
-    let faults = fill("out", (1..).step_by(6).map(|pages| (pages, 1000)));
+    let faults = fill("out", &[], (1..).step_by(6).map(|pages| (pages, 1000)));
+    assert!(faults > 0, "nothing failed");
+    println!("faults: {faults}");
+}
+
+/// The formats that are written by other ways than the initrd.
+#[test]
+fn no_space_for_disks_at_any_write() {
+    let formats = ["iso", "vmdk", "qcow2", "tar", "uki", "kernel+squashfs"];
+    let faults = fill(
+        "out",
+        &formats,
+        (1..).step_by(50).map(|pages| (pages, 1000)),
+    );
     assert!(faults > 0, "nothing failed");
     println!("faults: {faults}");
 }
 
 #[test]
 fn no_space_in_the_store_at_any_write() {
-    let faults = fill("cache", (1..).step_by(8).map(|pages| (pages, 1000)));
+    let faults = fill("cache", &[], (1..).step_by(8).map(|pages| (pages, 1000)));
     assert!(faults > 0, "nothing failed");
     println!("faults: {faults}");
 }
 
 #[test]
 fn no_more_files_in_the_store() {
-    let faults = fill("cache", (2..24).step_by(2).map(|inodes| (10_000, inodes)));
+    let faults = fill(
+        "cache",
+        &[],
+        (2..24).step_by(2).map(|inodes| (10_000, inodes)),
+    );
     assert!(faults > 0, "nothing failed");
     println!("faults: {faults}");
 }
