@@ -382,7 +382,8 @@ fn what_is_exactly_at_a_limit_is_accepted_and_one_more_is_not() {
         ..Limits::default()
     };
     assert_eq!(read_with(&tar, &exact).unwrap().len(), 3);
-    let less: [(&str, fn(&mut Limits)); 5] = [
+    type Lower = fn(&mut Limits);
+    let less: [(&str, Lower); 5] = [
         ("max-layer-bytes", |limits| limits.layer_bytes -= 1),
         ("max-layer-entries", |limits| limits.entries -= 1),
         ("max-header-bytes", |limits| limits.header_bytes -= 1),
@@ -472,4 +473,35 @@ fn device_numbers_of_every_kind_of_header() {
     let (major, minor) = (0, 0);
     let old = device(tar::Header::new_old());
     assert_eq!(old, EntryKind::CharDevice { major, minor });
+}
+
+/// Digits of a sparse map would go into memory until the layer ends.
+#[test]
+fn a_number_of_a_sparse_map_has_twenty_digits_at_most() {
+    let head = pax(&[
+        ("GNU.sparse.major", b"1"),
+        ("GNU.sparse.minor", b"0"),
+        ("GNU.sparse.realsize", b"3"),
+    ]);
+    let map = |first: &str| {
+        let body = [
+            padded(format!("{first}\n0\n3\n").as_bytes()),
+            b"abc".to_vec(),
+        ]
+        .concat();
+        read(&[head.clone(), file("f", &body)].concat())
+    };
+    assert_eq!(map("00000000000000000001").unwrap()[0].1, b"abc");
+    map("000000000000000000001").unwrap_err();
+}
+
+#[test]
+fn a_sparse_file_without_its_map_is_refused() {
+    let version = pax(&[
+        ("GNU.sparse.major", b"0"),
+        ("GNU.sparse.minor", b"1"),
+        ("GNU.sparse.size", b"3"),
+    ]);
+    let error = read(&[version, file("f", b"abc")].concat()).unwrap_err();
+    assert!(error.to_string().contains("no map"), "{error}");
 }

@@ -356,34 +356,81 @@ fn packs_have_names_that_are_safe_everywhere() {
 }
 
 #[test]
-fn packs_that_are_taken_away_are_counted() {
+fn the_least_used_packs_are_taken_away_and_counted() {
     let bench = bench();
     let workers = Workers::new(1).unwrap();
     let mut set = PackSet::default();
-    let kinds = [Compression::None, Compression::Gzip { level: 4 }];
+    let kinds = [
+        Compression::None,
+        Compression::Gzip { level: 4 },
+        Compression::Zstd { level: 3 },
+    ];
     for (n, compression) in kinds.into_iter().enumerate() {
         let options = options(compression, None);
         let layer = tar_of(&[("f", noise(9_000, 1))]);
         make(&*layer, &options, &bench.store, &workers).unwrap();
         let pack = Pack::open(&bench.store, &options.key).unwrap().unwrap();
+        assert_eq!(pack.index().body_bytes(), 9_000);
         assert_eq!(set.add(pack) as usize, n);
         assert_eq!(set.len(), n + 1);
     }
-    let bytes = bench
-        .store
-        .list()
-        .unwrap()
-        .iter()
-        .map(|pack| pack.bytes)
-        .sum();
+    // The first is used again, so that the second is the least used.
+    set.get(0).mark_used();
+    let sizes = || -> Vec<u64> {
+        let all = bench.store.list().unwrap();
+        all.iter().map(|pack| pack.bytes).collect()
+    };
+    let all: u64 = sizes().iter().sum();
+    assert_eq!(bench.store.evict(all).unwrap().files, 0);
+    let freed = bench.store.evict(all - 1).unwrap();
+    assert_eq!(freed.files, 1);
+    assert_eq!(freed.bytes, all - sizes().iter().sum::<u64>());
+    assert!(!bench.store.path(&options(kinds[1], None).key).exists());
+    let rest = sizes().iter().sum();
     let freed = bench.store.evict(0).unwrap();
-    assert_eq!((freed.files, freed.bytes), (2, bytes));
-    assert!(bytes > 9_000 && bench.store.list().unwrap().is_empty());
-    let freed = bench.store.evict(0).unwrap();
-    assert_eq!((freed.files, freed.bytes), (0, 0));
+    assert_eq!((freed.files, freed.bytes), (2, rest));
+    assert!(sizes().is_empty());
+    assert_eq!(bench.store.evict(0).unwrap().files, 0);
     // One that is gone already is no error, what can't be removed is one.
     let key = options(Compression::None, None).key;
     bench.store.remove(&key).unwrap();
     std::fs::create_dir_all(bench.store.path(&key)).unwrap();
     bench.store.remove(&key).unwrap_err();
+}
+
+/// Evicted is no damage; what can't be opened for another reason is told.
+#[test]
+fn a_pack_that_is_gone_is_no_damaged_one() {
+    let bench = bench();
+    let file = bench.dir.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    verify_file(&bench.dir.path().join("gone"), "name").unwrap();
+    verify_file(&file.join("below"), "name").unwrap_err();
+    verify_file(&file, "name").unwrap_err();
+}
+
+#[test]
+fn a_job_waits_for_a_free_worker() {
+    let workers = Workers::new(1).unwrap();
+    let mut permits: Vec<_> = std::iter::from_fn(|| workers.try_permit()).collect();
+    assert!(!permits.is_empty());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| drop(workers.permit()));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        permits.pop();
+        waiting.join().unwrap();
+    });
+    assert!(workers.try_permit().is_some());
+}
+
+#[test]
+fn numbers_of_either_sign_come_back() {
+    for number in [0, 1, -1, 63, -64, -1_700_000_000, i64::MAX, i64::MIN] {
+        let mut encoder = codec::Encoder::default();
+        encoder.signed(number);
+        let mut decoder = codec::Decoder(&encoder.0);
+        assert_eq!(decoder.signed(), Some(number));
+        assert!(decoder.0.is_empty());
+    }
 }
