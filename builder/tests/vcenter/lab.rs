@@ -13,6 +13,7 @@ use testdata::{Fault, Prng, VCenter, VCenterOptions};
 pub(crate) mod exit {
     pub(crate) const DONE: i32 = 0;
     pub(crate) const USAGE: i32 = 2;
+    pub(crate) const OUTPUT: i32 = 5;
     pub(crate) const REFUSED: i32 = 10;
     pub(crate) const NAME: i32 = 11;
     pub(crate) const IN_USE: i32 = 12;

@@ -228,11 +228,13 @@ fn an_iso_is_found_where_a_push_puts_it() {
     // A folder that is named is meant.
     let other = ["--name", "other", "[LocalDS_0] my host/my host.iso"];
     run(&other).assert(exit::DONE, &["/DC0/vm/other"]);
-    run(&["--name", "web", "my host.iso"]).assert(exit::NAME, &["[LocalDS_0] my host.iso"]);
+    let two = ["--count", "2", "--name", "web", "my host.iso"];
+    run(&two).assert(exit::DONE, &["/DC0/vm/web-2"]);
+    run(&["--name", "web", "your.iso"]).assert(exit::NAME, &["[LocalDS_0] your.iso", "push"]);
     let Some(inventory) = lab.vcenter.inventory() else {
         return;
     };
-    assert_eq!(names(&inventory), ["my host", "other"]);
+    assert_eq!(names(&inventory), ["my host", "other", "web-1", "web-2"]);
     for machine in &inventory.machines {
         let cd = machine.cds[0].file.as_deref();
         assert_eq!(cd, Some("[LocalDS_0] my host/my host.iso"));

@@ -260,6 +260,16 @@ fn what_terraform_needs_is_written() {
         "iso_path": format!("v1/{name}"),
     });
     assert_eq!(json, expected);
+    // What is wrong with it is said before anything is pushed.
+    let with = |file: &str, name: &str| {
+        let folder = ["--folder", "v2", "--tfvars", file, name];
+        lab.push(&[&place[..], &folder].concat())
+    };
+    let puts = lab.puts();
+    with("nowhere/x.tfvars", name).assert(exit::OUTPUT, &["nowhere/x.tfvars"]);
+    lab.file("disk.bin", 1, 1000);
+    with("x.tfvars", "disk.bin").assert(exit::USAGE, &[".iso"]);
+    assert_eq!(lab.puts(), puts);
     // Terraform reads the same from both.
     let Some(terraform) = testdata::Terraform::new() else {
         return;

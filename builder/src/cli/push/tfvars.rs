@@ -16,8 +16,25 @@ pub(super) struct Pushed<'a> {
     pub(super) paths: &'a [DatastorePath],
 }
 
+/// Begins the file before anything is pushed, so that what is wrong with it is found out first.
+pub(super) fn begin<'a>(
+    file: &Path,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Result<PendingFile, CliError> {
+    if !names.any(is_iso) {
+        return Err(CliError::Usage(
+            "--tfvars: none of the files is an .iso".into(),
+        ));
+    }
+    Ok(PendingFile::create(file).map_err(OutputError::from)?)
+}
+
 /// Writes the variables; as JSON if the name ends in `.json`.
-pub(super) fn write(file: &Path, pushed: &Pushed<'_>) -> Result<(), CliError> {
+pub(super) fn write(
+    file: &Path,
+    mut pending: PendingFile,
+    pushed: &Pushed<'_>,
+) -> Result<(), CliError> {
     let image =
         image(pushed.paths).ok_or_else(|| CliError::Usage("--tfvars: no ISO was pushed".into()))?;
     let variables = [
@@ -32,7 +49,6 @@ pub(super) fn write(file: &Path, pushed: &Pushed<'_>) -> Result<(), CliError> {
         true => as_json(&variables),
         false => as_hcl(&variables),
     };
-    let mut pending = PendingFile::create(file).map_err(OutputError::from)?;
     pending
         .write_all(text.as_bytes())
         .map_err(OutputError::from)?;
@@ -41,8 +57,11 @@ pub(super) fn write(file: &Path, pushed: &Pushed<'_>) -> Result<(), CliError> {
 
 /// The image that VMs boot from: the last ISO.
 fn image(paths: &[DatastorePath]) -> Option<&DatastorePath> {
-    let is_iso = |path: &&DatastorePath| path.name().to_ascii_lowercase().ends_with(".iso");
-    paths.iter().rev().find(is_iso)
+    paths.iter().rev().find(|path| is_iso(path.name()))
+}
+
+fn is_iso(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(".iso")
 }
 
 fn as_json(variables: &[(&str, &str)]) -> String {

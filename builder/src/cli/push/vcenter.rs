@@ -188,6 +188,10 @@ fn item(path: &Path, name: Option<&str>) -> Result<Item, CliError> {
 pub(super) fn run(args: &PushVcenterArgs, progress: &Progress) -> Result<(), CliError> {
     let items = args.items(progress)?;
     let folder = args.folder()?;
+    let names = || items.iter().map(|item| item.name.as_str());
+    let variables = args.tfvars.as_deref();
+    let variables = variables.map(|file| Ok::<_, CliError>((file, tfvars::begin(file, names())?)));
+    let variables = variables.transpose()?;
     let interrupt = Interrupt::watch()?;
     let session = args.connect.open(progress)?;
     let datacenter = args.place.datacenter(&session)?;
@@ -222,9 +226,10 @@ pub(super) fn run(args: &PushVcenterArgs, progress: &Progress) -> Result<(), Cli
         });
         pushed.push(path);
     }
-    if let Some(file) = &args.tfvars {
+    if let Some((file, pending)) = variables {
         tfvars::write(
             file,
+            pending,
             &Pushed {
                 datacenter: &datacenter,
                 datastore: &datastore,

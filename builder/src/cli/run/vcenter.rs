@@ -32,7 +32,7 @@ const DEFAULT_CPUS: u32 = 2;
 #[command(after_help = EXAMPLES)]
 pub(in super::super) struct RunVcenterArgs {
     /// The ISO on its datastore: FOLDER/FILE.iso, [DATASTORE] FOLDER/FILE.iso, or FILE.iso alone if
-    /// its folder has the name of the VM
+    /// its folder has its name, or the VM's
     #[arg(
         value_name = "ISO",
         required_unless_present = "template",
@@ -207,15 +207,18 @@ fn make(
     })
 }
 
+/// A file's name without its ending.
+fn stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
 impl RunVcenterArgs {
     fn name(&self) -> Result<String, CliError> {
         let of_iso = || {
             let iso = self.iso.as_deref()?;
             let on_datastore = iso.strip_prefix('[').and_then(|rest| rest.split_once(']'));
             let path = on_datastore.map_or(iso, |(_, path)| path.trim_start());
-            let file = path.rsplit('/').next()?;
-            let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-            Some(stem.to_owned())
+            Some(stem(path.rsplit('/').next()?).to_owned())
         };
         let name = self.name.clone().or_else(of_iso);
         name.filter(|name| !name.is_empty())
@@ -242,12 +245,15 @@ impl RunVcenterArgs {
         let mut len_bytes = session.file_len(&datastore, &path)?;
         let mut path = path;
         if len_bytes.is_none() && path.folder().is_none() {
-            // LinuxKit names no folder: it is the one that a push makes, named as the ISO and the VM.
-            let inside = format!("{}/{}", self.name()?, path.name());
-            let inside = DatastorePath::new(&datastore.name, &inside)?;
-            len_bytes = session.file_len(&datastore, &inside)?;
-            if len_bytes.is_some() {
-                path = inside;
+            // LinuxKit names no folder: it has the VM's name, or the ISO's, as a push has it.
+            for folder in [self.name()?, stem(path.name()).to_owned()] {
+                let inside = format!("{folder}/{}", path.name());
+                let inside = DatastorePath::new(&datastore.name, &inside)?;
+                len_bytes = session.file_len(&datastore, &inside)?;
+                if len_bytes.is_some() {
+                    path = inside;
+                    break;
+                }
             }
         }
         let Some(len_bytes) = len_bytes else {
