@@ -15,6 +15,7 @@ use formats::payload::{Extents, PayloadReader};
 use formats::pe::{Access, NewSection, Program, ProgramSection, append, write_program};
 use formats::qcow2::write_qcow2;
 use formats::raw::write_raw;
+use formats::squashfs::{self, Kind, SquashfsWriter};
 use formats::vhd::{write_dynamic, write_fixed};
 use formats::vmdk::{DiskId, Options, write_monolithic_sparse, write_stream_optimized};
 use lkbuild_fuzz::disk_image::parts;
@@ -67,6 +68,42 @@ fn iso_hybrid() -> Extents {
         }),
     };
     boot_iso(&files, &loaders, "seed", 0).unwrap().content
+}
+
+/// A small file system with everything in it.
+fn small_squashfs() -> Vec<u8> {
+    let xattrs: [(&[u8], &[u8]); 1] = [(b"user.seed", b"value")];
+    let attributes = squashfs::Attributes {
+        mode: 0o755,
+        links: 1,
+        xattrs: &xattrs,
+        ..squashfs::Attributes::default()
+    };
+    let mut out = Cursor::new(Vec::new());
+    let mut writer = SquashfsWriter::new(&mut out, 0, &attributes).unwrap();
+    let (major, minor) = (5, 1);
+    let device = Kind::CharDevice { major, minor };
+    writer.entry(b"console", &attributes, device).unwrap();
+    writer.begin_folder(b"etc", &attributes).unwrap();
+    let linked = squashfs::Attributes {
+        links: 2,
+        ..attributes
+    };
+    let file = writer.file(b"hostname", &linked, 5, &b"lkvm\n"[..]);
+    writer.link(b"name", file.unwrap()).unwrap();
+    writer.end_folder().unwrap();
+    let target = b"etc/name";
+    let link = Kind::Symlink { target };
+    writer.entry(b"link", &attributes, link).unwrap();
+    let zeros = [0; 200_000];
+    writer
+        .file(b"zeros", &attributes, 200_000, &zeros[..])
+        .unwrap();
+    writer.finish().unwrap();
+    let mut image = out.into_inner();
+    let used = u64::from_le_bytes(*image[40..].first_chunk().unwrap());
+    image.truncate(usize::try_from(used).unwrap());
+    image
 }
 
 /// A unified kernel image as small as can be.
@@ -152,6 +189,8 @@ fn main() {
     });
     let ovf = OvaReader::open(ova.clone()).unwrap();
     let ovf = ovf.descriptor_text();
+    std::fs::create_dir_all(seeds.join("squashfs")).unwrap();
+    std::fs::write(seeds.join("squashfs/written"), small_squashfs()).unwrap();
     std::fs::create_dir_all(seeds.join("ovf")).unwrap();
     std::fs::write(seeds.join("ovf/everything"), ovf).unwrap();
     for (target, name, image) in [

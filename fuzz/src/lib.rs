@@ -20,6 +20,7 @@ pub mod pack;
 pub mod reference;
 pub mod reuse;
 pub mod soap;
+pub mod squashfs;
 pub mod tar;
 pub mod tree;
 pub mod yaml;
@@ -53,6 +54,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("reference", reference::reference),
     ("reuse", reuse::reuse),
     ("soap", soap::soap),
+    ("squashfs", squashfs::squashfs),
     ("store-index", import::store_index),
     ("tar", tar::tar),
     ("tree", tree::tree),

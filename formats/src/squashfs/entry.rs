@@ -105,17 +105,20 @@ pub enum SquashfsError {
 }
 
 pub(super) fn check_name(name: &[u8]) -> Result<(), SquashfsError> {
-    let bad = name.is_empty()
-        || name.len() > MAX_NAME_BYTES
-        || name.contains(&b'/')
-        || name.contains(&0)
-        || [&b"."[..], b".."].contains(&name);
-    if bad {
-        return Err(SquashfsError::Name {
-            name: printable(name),
-        });
+    if is_name(name) {
+        return Ok(());
     }
-    Ok(())
+    Err(SquashfsError::Name {
+        name: printable(name),
+    })
+}
+
+/// Whether something can be called so.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && !name.contains(&b'/')
+        && !name.contains(&0)
+        && ![&b"."[..], b".."].contains(&name)
 }
 
 /// A name for an error message.

@@ -1,7 +1,7 @@
 //! On-disk structures. All numbers are little-endian.
 
 /// `SQUASHFS_MAGIC`: "hsqs".
-const MAGIC: u32 = 0x7371_7368;
+pub(super) const MAGIC: u32 = 0x7371_7368;
 
 /// Length of a block of data.
 pub const BLOCK_BYTES: usize = 128 << 10;
@@ -10,10 +10,13 @@ pub const BLOCK_BYTES: usize = 128 << 10;
 const BLOCK_LOG: u16 = 17;
 
 /// `ZLIB_COMPRESSION`.
-const COMPRESSION_ZLIB: u16 = 1;
+pub(super) const COMPRESSION_ZLIB: u16 = 1;
+
+/// `ZSTD_COMPRESSION`, which is read only.
+pub(super) const COMPRESSION_ZSTD: u16 = 6;
 
 /// Version 4.0.
-const VERSION: [u16; 2] = [4, 0];
+pub(super) const VERSION: [u16; 2] = [4, 0];
 
 /// Flag: no extended attributes.
 const FLAG_NO_XATTRS: u16 = 0x200;
@@ -49,6 +52,12 @@ pub(super) const MAX_TARGET_BYTES: usize = 65_535;
 /// Longest value of an extended attribute that Linux has.
 pub(super) const MAX_XATTR_BYTES: usize = 65_536;
 
+/// What names of extended attributes start with, by the number of their kind.
+pub(super) const XATTR_PREFIXES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+
+/// In the number of an extended attribute's kind: its value stands with another one.
+pub(super) const XATTR_ELSEWHERE: u16 = 1 << 8;
+
 /// The file system is whole pages, so that it can be mounted from a disk.
 pub(super) const PADDING_BYTES: u64 = 4096;
 
@@ -60,6 +69,8 @@ pub(super) mod inode {
     pub(crate) const BLOCK_DEVICE: u16 = 4;
     pub(crate) const CHAR_DEVICE: u16 = 5;
     pub(crate) const FIFO: u16 = 6;
+    /// Only read.
+    pub(crate) const SOCKET: u16 = 7;
     /// What an extended type is more than its basic one.
     pub(crate) const EXTENDED: u16 = 7;
 }
@@ -120,4 +131,10 @@ const _: () = assert!(BLOCK_BYTES == 1 << BLOCK_LOG);
 /// A device's number as Linux writes it (`new_encode_dev`).
 pub(super) fn device(major: u32, minor: u32) -> u32 {
     (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
+}
+
+/// Major and minor number out of a device's number (`new_decode_dev`).
+pub(super) fn device_numbers(device: u32) -> (u32, u32) {
+    let minor = (device & 0xff) | ((device >> 12) & !0xff);
+    ((device >> 8) & 0xfff, minor)
 }

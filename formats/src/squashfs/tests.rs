@@ -8,6 +8,10 @@ use testdata::judge;
 use super::*;
 use crate::testing::{noise, text};
 
+mod damage;
+mod plain;
+mod read;
+
 const MTIME: i64 = 1_492_533_000;
 
 fn attributes(mode: u16) -> Attributes<'static> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::entry::SquashfsError;
-use super::format::{MAX_XATTR_BYTES, NONE_U32};
+use super::format::{MAX_XATTR_BYTES, NONE_U32, XATTR_PREFIXES};
 use super::metadata::Metadata;
 
 /// Sets of extended attributes.
@@ -21,15 +21,15 @@ pub(super) struct Xattrs {
 impl Xattrs {
     /// The number of the set of these attributes.
     pub(super) fn add(&mut self, xattrs: &[(&[u8], &[u8])]) -> Result<u32, SquashfsError> {
-        const PREFIXES: [(&[u8], u16); 3] = [(b"user.", 0), (b"trusted.", 1), (b"security.", 2)];
         let mut sorted = xattrs.to_vec();
         sorted.sort_unstable();
         let mut bytes = Vec::new();
         let mut count = 0_u32;
         for &(name, value) in &sorted {
-            let known = PREFIXES
+            let known = XATTR_PREFIXES
                 .iter()
-                .find_map(|&(prefix, number)| Some((name.strip_prefix(prefix)?, number)));
+                .zip(0_u16..)
+                .find_map(|(prefix, number)| Some((name.strip_prefix(*prefix)?, number)));
             let fits = |rest: &[u8]| rest.len() <= 255 && value.len() <= MAX_XATTR_BYTES;
             let Some((rest, number)) = known.filter(|(rest, _)| fits(rest)) else {
                 continue;
