@@ -7,6 +7,7 @@
 //! No payload is held in memory. Names and texts come from the file and may be anything: they are
 //! escaped before they are shown.
 
+mod content;
 mod detect;
 mod disk;
 mod initrd;

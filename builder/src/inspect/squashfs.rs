@@ -1,46 +1,153 @@
-//! squashfs images, as far as their superblock says (Linux, fs/squashfs/squashfs_fs.h).
+//! squashfs images: what the superblock says, and what is in them.
 
+use std::collections::{HashMap, HashSet};
+
+use formats::squashfs::{EntryKind, Limits, SquashfsEntry, SquashfsReader, Summary};
+
+use super::content::{KEPT_MAX, Name, Names};
 use super::{Bytes, Inspector, Section};
 
-const SUPERBLOCK_BYTES: usize = 96;
-const INODES_AT: usize = 4;
-const BLOCK_BYTES_AT: usize = 12;
-const COMPRESSION_AT: usize = 20;
-const VERSION_AT: usize = 28;
-const USED_AT: usize = 40;
-
-const COMPRESSIONS: [&str; 6] = ["gzip", "lzma", "lzo", "xz", "lz4", "zstd"];
+#[derive(Default)]
+struct Content {
+    /// Files, folders, links, devices, others.
+    kinds: [u64; 5],
+    body_bytes: u64,
+    names: Names,
+    /// Files with several names that were seen before, by inode.
+    linked: HashSet<u32>,
+    /// Capabilities by sets of extended attributes, which many names may have.
+    capabilities: HashMap<u32, Option<Vec<u8>>>,
+}
 
 impl Inspector {
     pub(super) fn squashfs(&mut self, bytes: &Bytes) -> Section {
         let section = Section::of_kind("squashfs");
-        let mut block = [0; SUPERBLOCK_BYTES];
-        if let Err(error) = bytes.read_exact_at(0, &mut block) {
-            self.problem(format!("the superblock can't be read: {error}"));
-            return section;
-        }
-        let number = |at: usize, bytes: usize| {
-            let mut number = [0; 8];
-            number[..bytes].copy_from_slice(&block[at..at + bytes]);
-            u64::from_le_bytes(number)
+        let summary = match Summary::read(bytes) {
+            Ok(summary) => summary,
+            Err(error) => {
+                self.problem(error.to_string());
+                return section;
+            }
         };
-        let compression = usize::try_from(number(COMPRESSION_AT, 2).wrapping_sub(1));
-        let compression = compression.ok().and_then(|index| COMPRESSIONS.get(index));
-        let used = number(USED_AT, 8);
-        if used > bytes.len_bytes() {
+        if summary.used_bytes > bytes.len_bytes() {
             self.problem(format!(
-                "the image is cut short: it has {} of {used} bytes",
-                bytes.len_bytes()
+                "the image is cut short: it has {} of {} bytes",
+                bytes.len_bytes(),
+                summary.used_bytes
             ));
         }
-        section
-            .text(
-                "version",
-                format!("{}.{}", number(VERSION_AT, 2), number(VERSION_AT + 2, 2)),
-            )
-            .text("compression", compression.unwrap_or(&"unknown"))
-            .number("inode_count", number(INODES_AT, 4))
-            .bytes("block_bytes", number(BLOCK_BYTES_AT, 4))
-            .bytes("used_bytes", used)
+        let [major, minor] = summary.version;
+        let section = section
+            .text("version", format!("{major}.{minor}"))
+            .text("compression", summary.compression)
+            .number("inode_count", u64::from(summary.inodes))
+            .bytes("block_bytes", u64::from(summary.block_bytes))
+            .bytes("used_bytes", summary.used_bytes);
+        let reader = match SquashfsReader::open(bytes.clone()) {
+            Ok(reader) => reader,
+            Err(error) => {
+                self.problem(error.to_string());
+                return section;
+            }
+        };
+        let mut content = Content::default();
+        for entry in reader.walk(Limits::default()) {
+            match entry {
+                Ok(entry) => content.add(&entry, &reader, self),
+                Err(error) => self.problem(error.to_string()),
+            }
+        }
+        content.describe(section, self)
+    }
+}
+
+impl Content {
+    fn add(
+        &mut self,
+        entry: &SquashfsEntry,
+        reader: &SquashfsReader<Bytes>,
+        inspector: &mut Inspector,
+    ) {
+        let mut bytes = 0;
+        let mut device = (0, 0);
+        let (index, kind) = match entry.kind {
+            EntryKind::File { len_bytes } => {
+                // A body counts once, as in an initrd or tar.
+                let is_new = entry.links < 2
+                    || self.linked.len() >= KEPT_MAX
+                    || self.linked.insert(entry.inode);
+                bytes = if is_new { len_bytes } else { 0 };
+                (0, 0o100_000)
+            }
+            EntryKind::Folder => (1, 0o040_000),
+            EntryKind::Symlink { ref target } => {
+                bytes = target.len() as u64;
+                (2, 0o120_000)
+            }
+            EntryKind::CharDevice { major, minor } => {
+                device = (major, minor);
+                (3, 0o020_000)
+            }
+            EntryKind::BlockDevice { major, minor } => {
+                device = (major, minor);
+                (3, 0o060_000)
+            }
+            EntryKind::Fifo => (4, 0o010_000),
+            EntryKind::Socket => (4, 0o140_000),
+        };
+        self.kinds[index] += 1;
+        if index == 0 {
+            self.body_bytes = self.body_bytes.saturating_add(bytes);
+        }
+        let capability = match entry.xattrs {
+            Some(set) if inspector.options.security => self.capability(set, reader, inspector),
+            _ => None,
+        };
+        let name = Name {
+            mode: kind | u32::from(entry.mode),
+            uid: entry.uid,
+            gid: entry.gid,
+            bytes,
+            device,
+            path: &entry.path,
+        };
+        self.names.add(&name, capability.as_deref(), inspector);
+    }
+
+    /// The capabilities in a set of extended attributes.
+    fn capability(
+        &mut self,
+        set: u32,
+        reader: &SquashfsReader<Bytes>,
+        inspector: &mut Inspector,
+    ) -> Option<Vec<u8>> {
+        if !self.capabilities.contains_key(&set) && self.capabilities.len() < KEPT_MAX {
+            let xattrs = reader.xattrs(set, Limits::default());
+            let xattrs = xattrs.unwrap_or_else(|error| {
+                inspector.problem(error.to_string());
+                Vec::new()
+            });
+            let capability = |(name, _): &(Vec<u8>, Vec<u8>)| name == b"security.capability";
+            let found = xattrs.into_iter().find(capability);
+            let value = found.map(|(_, value)| value);
+            self.capabilities.insert(set, value);
+        }
+        self.capabilities.get(&set)?.clone()
+    }
+
+    fn describe(self, section: Section, inspector: &Inspector) -> Section {
+        let names = [
+            "file_count",
+            "folder_count",
+            "link_count",
+            "device_count",
+            "other_count",
+        ];
+        let mut section = section;
+        for (key, count) in names.into_iter().zip(self.kinds) {
+            section = section.number(key, count);
+        }
+        section = section.bytes("unpacked_bytes", self.body_bytes);
+        self.names.describe(section, inspector)
     }
 }

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use flate2::read::MultiGzDecoder;
 use formats::payload::{FilePayload, PayloadReader};
 
-use super::initrd::security_row;
+use super::content::{Name, Names};
 use super::{Bytes, Inspector, Section, part};
 use crate::layer::Limits;
 use crate::layer::archive::{Archive, RawEntry};
 
-/// Rows that are kept, at most.
-const KEPT_MAX: usize = 1_000_000;
 /// Where a tar of kernel and initrd, or of a whole system, has its kernel.
 const KERNELS: [&[u8]; 2] = [b"kernel", b"boot/kernel"];
 const CMDLINES: [&[u8]; 2] = [b"cmdline", b"boot/cmdline"];
@@ -28,8 +26,7 @@ const GCP_DISK_MAX_BYTES: u64 = 64 << 30;
 struct Content {
     kinds: [(&'static str, u64); 5],
     body_bytes: u64,
-    files: Vec<Section>,
-    security: Vec<Section>,
+    names: Names,
     /// Files to look into: their names and places.
     inner: Vec<(Vec<u8>, u64, u64)>,
 }
@@ -54,28 +51,18 @@ impl Content {
                 self.inner.push((name.to_vec(), start_bytes, entry.size));
             }
         }
-        if inspector.options.files && self.files.len() < KEPT_MAX {
-            let row = Section::default()
-                .text("mode", format!("{mode:06o}"))
-                .number("uid", u64::from(entry.meta.uid))
-                .number("gid", u64::from(entry.meta.gid))
-                .number("bytes", entry.size)
-                .text("path", name);
-            self.files.push(row);
-        }
-        if inspector.options.security && self.security.len() < KEPT_MAX {
-            let device = format!("device {}:{}", entry.device.0, entry.device.1);
-            self.security
-                .extend(security_row(mode, name, &device, entry.meta.uid));
-            let capability = |x: &&crate::layer::Xattr| &*x.name == b"security.capability";
-            if let Some(xattr) = entry.xattrs.iter().find(capability) {
-                let hex: String = xattr.value.iter().map(|b| format!("{b:02x}")).collect();
-                let row = Section::default()
-                    .text("what", format!("capabilities {hex}"))
-                    .text("path", name);
-                self.security.push(row);
-            }
-        }
+        let capability = |xattr: &&crate::layer::Xattr| &*xattr.name == b"security.capability";
+        let capability = entry.xattrs.iter().find(capability);
+        let name = Name {
+            mode,
+            uid: entry.meta.uid,
+            gid: entry.meta.gid,
+            bytes: entry.size,
+            device: entry.device,
+            path: name,
+        };
+        let capability = capability.map(|xattr| &*xattr.value);
+        self.names.add(&name, capability, inspector);
     }
 
     fn describe(self, section: Section, inspector: &Inspector) -> Section {
@@ -91,13 +78,7 @@ impl Content {
             section = section.number(key, count);
         }
         section = section.bytes("unpacked_bytes", self.body_bytes);
-        if inspector.options.files {
-            section = section.table("files", self.files);
-        }
-        if inspector.options.security {
-            section = section.table("security", self.security);
-        }
-        section
+        self.names.describe(section, inspector)
     }
 }
 

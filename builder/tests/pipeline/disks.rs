@@ -1,6 +1,7 @@
 //! Disks as files: each format holds the same disk, for outside programs too, and the same bytes
 //! come out for the same system. That they boot is tested in `tests/boot`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -271,6 +272,7 @@ fn kernel_and_squashfs_hold_the_system() {
         "os.tar",
     ];
     assert_eq!(names, expected);
+    inspected_squashfs(&bench, &outputs);
     let arguments = ["-no-progress", "-lln", "os-squashfs.img"];
     let Some(listed) = run("unsquashfs", &arguments, &bench.out()) else {
         return;
@@ -285,6 +287,44 @@ fn kernel_and_squashfs_hold_the_system() {
     // Bodies, through a second pair of eyes; devices would need a privilege.
     let motd = ["-cat", "os-squashfs.img", "etc/motd"];
     assert_eq!(run("unsquashfs", &motd, &bench.out()).unwrap(), "hello");
+}
+
+/// What `lkbuild inspect` says of the squashfs, against what it says of the initrd.
+fn inspected_squashfs(bench: &Bench, outputs: &BTreeMap<String, Vec<u8>>) {
+    let inspect = |name: &str| -> serde_json::Value {
+        let file = bench.out().join(name);
+        let arguments = ["inspect", "--json", "--files", "--security"];
+        let arguments = [&arguments[..], &[file.to_str().unwrap()]].concat();
+        let output = bench.lkbuild(&arguments).output().unwrap();
+        assert!(output.status.success(), "{}", shown(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let (found, initrd) = (inspect("os-squashfs.img"), inspect("os-initrd.img"));
+    assert_eq!(found["kind"], "squashfs");
+    assert_eq!(found["compression"], "gzip");
+    assert_eq!(
+        found["used_bytes"]
+            .as_u64()
+            .map(|bytes| bytes.next_multiple_of(4096)),
+        Some(outputs["os-squashfs.img"].len() as u64)
+    );
+    assert_eq!(found["content"], initrd["content"]);
+    let rows = |report: &serde_json::Value| report["security"].as_array().unwrap().clone();
+    for row in rows(&initrd) {
+        assert!(rows(&found).contains(&row), "{row}");
+    }
+    let paths = |report: &serde_json::Value| -> Vec<String> {
+        let rows = report["files"].as_array().unwrap().iter();
+        let mut paths: Vec<_> = rows.map(|row| row["path"].to_string()).collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!(paths(&found), paths(&initrd));
+    assert_eq!(
+        found["problems"].as_array().map(Vec::len),
+        Some(0),
+        "{found}"
+    );
 }
 
 #[test]

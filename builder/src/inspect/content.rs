@@ -1,0 +1,133 @@
+//! What is in an initrd, tar or squashfs: by container, and file by file where it is asked for.
+
+use std::collections::BTreeMap;
+
+use super::{Inspector, Section};
+
+/// Rows and groups that are kept, at most: real systems have fewer.
+pub(super) const KEPT_MAX: usize = 1_000_000;
+
+const S_IFMT: u32 = 0o170_000;
+const S_IFREG: u32 = 0o100_000;
+const S_IFCHR: u32 = 0o020_000;
+const S_IFBLK: u32 = 0o060_000;
+const SETUID: u32 = 0o4000;
+const SETGID: u32 = 0o2000;
+
+/// A name as all of these formats have it.
+pub(super) struct Name<'a> {
+    /// Type and permissions, as `st_mode`.
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// Length of the body that comes with this name.
+    pub(super) bytes: u64,
+    /// Major and minor number of a device.
+    pub(super) device: (u32, u32),
+    pub(super) path: &'a [u8],
+}
+
+impl Name<'_> {
+    pub(super) fn is_file(&self) -> bool {
+        self.mode & S_IFMT == S_IFREG
+    }
+
+    /// What gives rights, or is more than a file.
+    fn rights(&self) -> Vec<String> {
+        let mut what = Vec::new();
+        if self.is_file() && self.mode & SETUID != 0 {
+            what.push(format!("setuid {}", self.uid));
+        }
+        if self.is_file() && self.mode & SETGID != 0 {
+            what.push("setgid".to_owned());
+        }
+        let (major, minor) = self.device;
+        match self.mode & S_IFMT {
+            S_IFCHR => what.push(format!("character device {major}:{minor}")),
+            S_IFBLK => what.push(format!("block device {major}:{minor}")),
+            _ => {}
+        }
+        what
+    }
+}
+
+#[derive(Default)]
+struct Group {
+    files: u64,
+    bytes: u64,
+}
+
+/// Names as they come.
+#[derive(Default)]
+pub(super) struct Names {
+    groups: BTreeMap<Vec<u8>, Group>,
+    files: Vec<Section>,
+    security: Vec<Section>,
+}
+
+/// The container of LinuxKit's that a path is in, as in `containers/services/010-ssh`; or else
+/// `root`.
+fn group_of(path: &[u8]) -> Vec<u8> {
+    let mut parts = path.splitn(4, |&byte| byte == b'/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(b"containers"), Some(section), Some(name)) => [section, name].join(&b'/'),
+        _ => b"root".to_vec(),
+    }
+}
+
+impl Names {
+    /// Adds a name, with its `security.capability` if it has one.
+    pub(super) fn add(
+        &mut self,
+        name: &Name<'_>,
+        capability: Option<&[u8]>,
+        inspector: &Inspector,
+    ) {
+        let group = group_of(name.path);
+        if self.groups.len() < KEPT_MAX || self.groups.contains_key(&group) {
+            let group = self.groups.entry(group).or_default();
+            group.files += u64::from(name.is_file());
+            group.bytes = group.bytes.saturating_add(name.bytes);
+        }
+        if inspector.options.files && self.files.len() < KEPT_MAX {
+            let row = Section::default()
+                .text("mode", format!("{:06o}", name.mode))
+                .number("uid", u64::from(name.uid))
+                .number("gid", u64::from(name.gid))
+                .number("bytes", name.bytes)
+                .text("path", name.path);
+            self.files.push(row);
+        }
+        if inspector.options.security && self.security.len() < KEPT_MAX {
+            let mut what = name.rights();
+            if let Some(value) = capability {
+                let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+                what.push(format!("capabilities {hex}"));
+            }
+            if !what.is_empty() {
+                let row = Section::default()
+                    .text("what", what.join(", "))
+                    .text("path", name.path);
+                self.security.push(row);
+            }
+        }
+    }
+
+    /// Adds what was found to a section: always by container, the rest if it is asked for.
+    pub(super) fn describe(self, section: Section, inspector: &Inspector) -> Section {
+        let groups = self.groups.iter().map(|(name, group)| {
+            Section::default()
+                .text("container", name)
+                .number("files", group.files)
+                .bytes("unpacked_bytes", group.bytes)
+        });
+        let mut section = section.table("content", groups.collect());
+        if inspector.options.files {
+            section = section.table("files", self.files);
+        }
+        if inspector.options.security {
+            section = section.table("security", self.security);
+        }
+        section
+    }
+}
