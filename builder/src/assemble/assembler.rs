@@ -1,13 +1,14 @@
 //! Section after section into one tree, in LinuxKit's order and under LinuxKit's paths.
 
+use super::error::AssembleError;
 use super::image::{Image, Kernel, Origin};
 use super::standard::{ResolvConf, complete, strip};
 use crate::layer::Escaped;
 use crate::layer::path::{clean, split};
-use crate::pack::{PackError, PackSet};
+use crate::pack::PackSet;
 use crate::tree::{
-    ApplyError, Body, IMPLICIT_FOLDER, Inode, InodeId, LayerView, Meta, Node, Replaced,
-    ResolveError, SYNTHETIC_MTIME, Tree, apply_layer,
+    Body, IMPLICIT_FOLDER, Inode, InodeId, LayerView, Meta, Node, Replaced, ResolveError,
+    SYNTHETIC_MTIME, Tree, apply_layer,
 };
 
 const APK_DB: &[u8] = b"lib/apk/db/installed";
@@ -17,80 +18,6 @@ const MAX_APK_DB_BYTES: u64 = 64 << 20;
 const FILES_SOURCE: &str = "linuxkit.files";
 /// LinuxKit's own words for where the joined package database comes from.
 const APK_ORIGIN: (&str, &str) = ("LINUXKIT.apkinit", "init");
-
-/// Why sections do not add up to one system.
-#[derive(Debug, thiserror::Error)]
-pub enum AssembleError {
-    /// A layer does not fit on those below it.
-    #[error("{image}: layer {layer}: {source}")]
-    Layer {
-        /// The image.
-        image: String,
-        /// Digest of the layer.
-        layer: String,
-        /// What is wrong.
-        source: ApplyError,
-    },
-    /// A path of an image or of `files:` that leads in circles.
-    #[error("{section}: {source}")]
-    Resolve {
-        /// The place in the YAML.
-        section: String,
-        /// The path.
-        source: ResolveError,
-    },
-    /// The package database of an init image can't be read.
-    #[error("{image}: can't read lib/apk/db/installed: {source}")]
-    ApkDatabase {
-        /// The image.
-        image: String,
-        /// Why.
-        source: PackError,
-    },
-    /// Laying an image over the root tree would misdirect or lose files.
-    #[error(
-        "{path} is a {lower} in {lower_origin}, and {upper_origin} would replace it by a {upper}: \
-         files below it would end up elsewhere; make both images agree on {path}"
-    )]
-    Replaced {
-        /// The path.
-        path: String,
-        /// What it is.
-        lower: &'static str,
-        /// Who brought it.
-        lower_origin: String,
-        /// What it would become.
-        upper: &'static str,
-        /// Who wants that.
-        upper_origin: String,
-    },
-    /// The kernel image lacks something that the YAML asks for.
-    #[error("kernel: {image} has no file {path} (named by kernel.{key}); {hint}")]
-    KernelFile {
-        /// The image.
-        image: String,
-        /// What was looked for.
-        path: String,
-        /// The YAML key that names it.
-        key: &'static str,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// A path of `files:` meets something it can't replace.
-    #[error("{section}: {path} can't be made: {what} is a {kind} from {origin}")]
-    File {
-        /// The place in the YAML.
-        section: String,
-        /// The path of the entry.
-        path: String,
-        /// The path that is in the way.
-        what: String,
-        /// What that is.
-        kind: &'static str,
-        /// Who brought it.
-        origin: String,
-    },
-}
 
 /// One layer of an image, as its pack has it.
 #[derive(Clone, Debug)]
@@ -145,7 +72,10 @@ pub struct Assembler {
     packs: PackSet,
     origins: Vec<Origin>,
     kernel: Option<Kernel>,
+    /// The package databases of the init images, one after another.
     apk: Vec<u8>,
+    /// How many there are.
+    apk_databases: usize,
     last_init: Option<u32>,
     max_links: usize,
 }
@@ -166,6 +96,7 @@ impl Assembler {
             origins: vec![none],
             kernel: None,
             apk: Vec::new(),
+            apk_databases: 0,
             last_init: None,
             max_links,
         }
@@ -331,17 +262,18 @@ impl Assembler {
         })?;
         self.apk.extend_from_slice(&database);
         self.apk.extend_from_slice(b"\n\n");
+        self.apk_databases += 1;
         Ok(())
     }
 
     /// What follows the init images: the standard folders and files that none of them brought,
-    /// and the package database of them all.
+    /// and the package database of them all. A database that is the only one stays as it is.
     pub fn finish_init(&mut self) -> Result<(), AssembleError> {
         if let Some(origin) = self.last_init {
             complete(&mut self.tree, b"", ResolvConf::Link, origin)
                 .map_err(|source| resolve_error("init", source))?;
         }
-        if !self.apk.is_empty() {
+        if self.apk_databases > 1 {
             let origin = self.origin(APK_ORIGIN.0, APK_ORIGIN.1);
             let meta = Meta {
                 mode: 0o644,
@@ -354,9 +286,8 @@ impl Assembler {
                 .tree
                 .make_folders(folder, origin)
                 .map_err(|source| resolve_error("init", source))?;
-            let body = Body::Inline(std::mem::take(&mut self.apk).into());
-            let inode = self.tree.add(Inode::new(meta, origin, Node::File(body)));
-            self.tree.link(folder, name, inode);
+            let database = std::mem::take(&mut self.apk);
+            self.put_file((folder, name), meta, origin, database);
         }
         Ok(())
     }
@@ -410,13 +341,42 @@ impl Assembler {
             mode: 0o644,
             ..IMPLICIT_FOLDER
         };
-        let inode = self.tree.add(Inode::new(
-            meta,
-            origin,
-            Node::File(Body::Inline(text.into())),
-        ));
-        self.tree.link(folder, name, inode);
+        self.put_file((folder, name), meta, origin, text);
         Ok(())
+    }
+
+    /// Makes a file of an OCI layout (0644, root) with its parents. They have no time, as the
+    /// layouts that LinuxKit writes.
+    pub fn add_layout_file(
+        &mut self,
+        location: &str,
+        path: &str,
+        source: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), AssembleError> {
+        let origin = self.origin(source, location);
+        let path = path.as_bytes();
+        let (folder, name) = split(path);
+        let meta = Meta {
+            mode: 0o644,
+            mtime: 0,
+            ..IMPLICIT_FOLDER
+        };
+        let folder = self.leading_folders(location, path, folder, meta, origin)?;
+        self.put_file((folder, name), meta, origin, bytes);
+        Ok(())
+    }
+
+    fn put_file(
+        &mut self,
+        (folder, name): (InodeId, &[u8]),
+        meta: Meta,
+        origin: u32,
+        bytes: Vec<u8>,
+    ) {
+        let body = Body::Inline(bytes.into());
+        let inode = self.tree.add(Inode::new(meta, origin, Node::File(body)));
+        self.tree.link(folder, name, inode);
     }
 
     /// Makes one entry of `files:`. Folders that an image brought are never changed; leading

@@ -4,9 +4,11 @@
 //! image and what it adds.
 
 mod assembler;
+mod error;
 mod image;
 pub mod sbom;
 pub mod standard;
 
-pub use assembler::{AssembleError, Assembler, FileEntry, FileKind, KernelFiles, PackedLayer};
+pub use assembler::{Assembler, FileEntry, FileKind, KernelFiles, PackedLayer};
+pub use error::AssembleError;
 pub use image::{Image, Kernel, Origin};

@@ -14,7 +14,7 @@ pub(crate) use volume::kept_entries;
 
 use crate::assemble::sbom::SbomError;
 use crate::assemble::{AssembleError, Image};
-use crate::config::{Ids, Moby};
+use crate::config::{Diagnostic, Ids, Moby};
 use crate::layer::Limits;
 use crate::pack::{PackError, PackStore, Workers};
 use crate::pack_cache::PackSources;
@@ -71,27 +71,12 @@ pub enum BuildError {
     /// A pack can't be read.
     #[error(transparent)]
     Pack(#[from] PackError),
-    /// A file named by `files:` can't be read.
-    #[error("{place}: can't read {path}: {source}")]
-    Source {
-        /// The place in the YAML.
-        place: String,
-        /// The file on this machine.
-        path: String,
-        /// Why not.
-        source: std::io::Error,
-    },
     /// An SBOM attached to an image makes no sense.
     #[error("{0}; use --no-sbom to build without")]
     Sbom(#[from] SbomError),
-    /// Something in the configuration that shows only now.
-    #[error("{place}: {message}")]
-    Config {
-        /// The place in the YAML.
-        place: String,
-        /// What is wrong.
-        message: String,
-    },
+    /// Something in the configuration that shows only now, at its place.
+    #[error("{0}")]
+    Setting(Box<Diagnostic>),
 }
 
 /// A resolved configuration: its images in the order of [`Moby::images`], each name once.
@@ -175,7 +160,8 @@ pub fn build(
     let store = PackStore::new(context.images.store().dir());
     let gathered = {
         let _task = context.progress.task("reading layers", None);
-        gather(&wanted, &resolved.images, &store, context)?
+        gather(&wanted, &resolved.images, &store, context)
+            .map_err(|error| sections::blame_kernel_tar(error, &moby.kernel))?
     };
     let _task = context.progress.task("assembling", None);
     let mut step = context.progress.step(Step::Assemble);

@@ -1,16 +1,22 @@
 //! The sections of a configuration, in LinuxKit's order.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::gather::{Gathered, Wanted};
+use super::gather::{GatherError, Gathered, Wanted};
 use super::volume::add_oci_volume;
 use super::{BuildError, Context, Resolved, SbomPlan};
 use crate::assemble::sbom::SbomJoiner;
 use crate::assemble::standard::ResolvConf;
-use crate::assemble::{Assembler, FileEntry, FileKind, Image, KernelFiles, PackedLayer};
-use crate::config::{
-    File, FileContent, Id, Ids, Metadata, Moby, Volume, VolumeFormat, metadata_json, metadata_yaml,
+use crate::assemble::{
+    AssembleError, Assembler, FileEntry, FileKind, Image, KernelFiles, PackedLayer,
 };
+use crate::config::{
+    Diagnostic, File, FileContent, Id, Ids, Kernel, Metadata, Moby, Span, Volume, VolumeFormat,
+    metadata_json, metadata_yaml,
+};
+use crate::layer::{LayerError, LayerErrorKind};
+use crate::pack::MakeError;
 use crate::reference::Reference;
 use crate::runtime::{Bundle, Placement};
 use crate::tree::Body;
@@ -82,7 +88,9 @@ pub(super) fn assemble(
             microcode: moby.kernel.ucode_path(),
             cmdline: moby.kernel.cmdline(),
         };
-        assembler.add_kernel(&image.to_string(), layers(image, files.tar), &files)?;
+        assembler
+            .add_kernel(&image.to_string(), layers(image, files.tar), &files)
+            .map_err(|error| blame_kernel_file(error, &moby.kernel))?;
     }
     for (index, image) in moby.init.iter().enumerate() {
         assembler.add_init(index, &image.to_string(), layers(image, None))?;
@@ -138,6 +146,59 @@ fn join_sboms(
         }
     }
     Ok(joiner.finish(&plan.created))
+}
+
+fn setting(span: &Span, message: impl Into<String>, help: &str) -> BuildError {
+    BuildError::Setting(Box::new(Diagnostic::new(span, message).help(help)))
+}
+
+/// Where the YAML says which file of the kernel image is meant: at the key, or at the image.
+fn kernel_place<'k>(kernel: &'k Kernel, key: &str) -> Option<&'k Span> {
+    let own = match key {
+        "binary" => &kernel.binary,
+        "tar" => &kernel.tar,
+        _ => &kernel.ucode,
+    };
+    let own = own.as_ref().filter(|text| !text.is_empty());
+    own.map(|text| &text.span)
+        .or(kernel.image.as_ref().map(|image| &image.span))
+}
+
+/// A file that the kernel image lacks, at its place.
+fn blame_kernel_file(error: AssembleError, kernel: &Kernel) -> BuildError {
+    if let AssembleError::KernelFile {
+        image,
+        path,
+        key,
+        hint,
+    } = &error
+        && let Some(span) = kernel_place(kernel, key)
+    {
+        let message = format!("{image} has no file {path:?} (kernel.{key})");
+        return setting(span, message, hint);
+    }
+    error.into()
+}
+
+/// Modules that are no tar, at their place.
+pub(super) fn blame_kernel_tar(error: GatherError, kernel: &Kernel) -> BuildError {
+    if let GatherError::Layer { image, source, .. } = &error
+        && kernel
+            .image
+            .as_ref()
+            .is_some_and(|i| i.to_string() == *image)
+        && let MakeError::Layer(LayerError {
+            kind: LayerErrorKind::Visitor(nested),
+            ..
+        }) = &**source
+        && nested.is::<LayerError>()
+        && let (Some(path), Some(span)) = (kernel.tar_path(), kernel_place(kernel, "tar"))
+    {
+        let message = format!("{path:?} of {image} can't be read as a tar: {nested}");
+        let help = "name the tar with the modules (not compressed), or write tar: none";
+        return setting(span, message, help);
+    }
+    error.into()
 }
 
 fn add_volume<'l>(
@@ -216,20 +277,19 @@ fn add_file(
             let path = source_path(source, home);
             match std::fs::read(&path) {
                 Ok(bytes) => inline(bytes),
-                Err(error) if file.optional => {
+                // A folder is there and was not meant: that is no file left out.
+                Err(error) if file.optional && error.kind() != ErrorKind::IsADirectory => {
                     let shown = path.display();
                     context
                         .progress
                         .detail(format!("{place}: leaving out {shown}: {error}"));
                     return Ok(());
                 }
-                Err(source) => {
-                    let path = path.display().to_string();
-                    return Err(BuildError::Source {
-                        place,
-                        path,
-                        source,
-                    });
+                Err(error) => {
+                    let message = format!("can't read {}: {error}", path.display());
+                    let help = "name a file that is there (relative to where lkbuild runs), or add \
+                                \"optional: true\"";
+                    return Err(setting(&source.span, message, help));
                 }
             }
         }
@@ -239,9 +299,9 @@ fn add_file(
     }
     let id = |id: &Option<crate::config::Spanned<Id>>| match id {
         None => Ok(0),
-        Some(id) => ids.number(&id.value).map_err(|error| BuildError::Config {
-            place: id.span.to_string(),
-            message: error.to_string(),
+        Some(id) => ids.number(&id.value).map_err(|error| {
+            let help = "write a number, \"root\", or a container's name";
+            setting(&id.span, error.to_string(), help)
         }),
     };
     let path = file.image_path();

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use oci_spec::image::{Descriptor, ImageIndex};
+use serde::Serialize as _;
 use serde_json::{Value, json};
 
 use super::{BuildError, Context};
 use crate::assemble::Assembler;
-use crate::config::Volume;
+use crate::config::{Diagnostic, Volume};
 use crate::digest::Digest;
 use crate::registry::document::{self, Document, DocumentError, MANIFEST_TYPES};
 use crate::registry::{LayerDescriptor, RegistryError, RegistryErrorKind, ResolvedImage};
@@ -16,6 +17,8 @@ use crate::store::NAME_ANNOTATION;
 
 /// The blobs of such a volume are held in memory.
 const MAX_VOLUME_BYTES: u64 = 1 << 30;
+/// The file `oci-layout`, with LinuxKit's white space.
+const LAYOUT_MARKER: &[u8] = b"{\n\t\t\"imageLayoutVersion\": \"1.0.0\"\n\t}";
 
 /// Puts the image's layout at `at`. With `platforms:` only those are kept, and the index names
 /// only what is there.
@@ -43,14 +46,16 @@ pub(super) fn add_oci_volume(
         Document::Index(index) => {
             let kept = kept_entries(&index, &platforms);
             if kept.is_empty() {
-                return Err(BuildError::Config {
-                    place: volume.name.span.to_string(),
-                    message: format!(
-                        "{} has none of the platforms {}",
-                        image.reference,
-                        platforms.join(", ")
-                    ),
-                });
+                let message = format!(
+                    "{} has none of the platforms {}",
+                    image.reference,
+                    platforms.join(", ")
+                );
+                let first = volume.platforms.first();
+                let span = first.map_or(&volume.name.span, |p| &p.span);
+                let diagnostic = Diagnostic::new(span, message)
+                    .help("name platforms that the image has, like linux/amd64, or none for all");
+                return Err(BuildError::Setting(Box::new(diagnostic)));
             }
             for entry in &kept {
                 let digest = layout.digest_of(entry)?;
@@ -77,8 +82,9 @@ pub(super) fn add_oci_volume(
     });
     layout.blobs.insert(Digest::sha256(&top), top);
     let name = image.reference.to_string();
+    assembler.add_folder(location, at, &name)?;
     let mut add = |path: &str, bytes: Vec<u8>| {
-        assembler.add_text(location, &format!("{at}/{path}"), &name, bytes)
+        assembler.add_layout_file(location, &format!("{at}/{path}"), &name, bytes)
     };
     for (digest, bytes) in layout.blobs {
         add(
@@ -86,9 +92,19 @@ pub(super) fn add_oci_volume(
             bytes,
         )?;
     }
-    add("index.json", index.to_string().into_bytes())?;
-    add("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())?;
+    add("index.json", go_indented(&index))?;
+    add("oci-layout", LAYOUT_MARKER.to_vec())?;
     Ok(())
+}
+
+/// JSON as LinuxKit indents it in this place.
+fn go_indented(value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"   ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
+    // Text keys into memory: nothing can fail.
+    let _ = value.serialize(&mut serializer);
+    out
 }
 
 /// What the layout will hold.

@@ -17,6 +17,7 @@ mod initrd;
 mod kills;
 mod lab;
 mod limits;
+mod linuxkit;
 mod linuxkit_cache;
 mod lock;
 mod machine;

@@ -220,7 +220,9 @@ impl Decoder {
             self.check_path(path);
         }
         let content = self.file_content(&f);
-        let mut mode = self.mode(f.get("mode"), "the mode of a file");
+        // An empty mode counts as none, as LinuxKit has it.
+        let mode = f.get("mode").filter(|node| !is_empty_text(node));
+        let mut mode = self.mode(mode, "the mode of a file");
         if let (Some(mode), Some(content)) = (&mut mode, &content) {
             let kind = match content {
                 FileContent::Directory => 0o040_000,
@@ -363,4 +365,8 @@ impl Decoder {
             }
         }
     }
+}
+
+fn is_empty_text(node: &Node) -> bool {
+    matches!(&node.value, Value::Scalar { meaning: Scalar::Text(text), .. } if text.is_empty())
 }
