@@ -11,7 +11,7 @@ mod iso;
 pub mod kernel;
 mod media;
 pub mod squashfs;
-mod tree_iso;
+pub mod tree_iso;
 pub mod tree_tar;
 mod uki;
 mod write;

@@ -20,11 +20,12 @@ pub enum TreeSquashfsError {
     Pack(#[from] PackError),
 }
 
-/// Writes the tree; gives the number of names that lost extended attributes.
-pub(super) fn write_squashfs<W: Write + Seek>(
-    out: W,
-    image: &Image,
-) -> Result<u64, TreeSquashfsError> {
+/// Writes the tree to `out`, which must be empty; gives the number of names that lost extended
+/// attributes.
+///
+/// # Errors
+/// If an entry does not fit, a body can't be read, or `out` can't be written.
+pub fn write_squashfs<W: Write + Seek>(out: W, image: &Image) -> Result<u64, TreeSquashfsError> {
     let mut visits = image.tree.walk();
     let Some(root) = visits.next() else {
         return Err(SquashfsError::from(io::Error::other("a tree without a root")).into());

@@ -24,7 +24,10 @@ pub enum TreeIsoError {
 
 /// Writes the tree to `out`, which must be empty; gives the number of names that lost extended
 /// attributes.
-pub(super) fn write_tree_iso<W: Write + Seek>(
+///
+/// # Errors
+/// If an entry does not fit, a body can't be read, or `out` can't be written.
+pub fn write_tree_iso<W: Write + Seek>(
     out: &mut W,
     image: &Image,
     label: &str,

@@ -1,9 +1,11 @@
 //! No entry of an image reaches outside the image's own tree: not in the merged tree, not in the
-//! initrd, not in the tar.
+//! initrd, tar, squashfs or ISO.
 
-use testdata::{Image, Layer, Layout, Prng, Snapshot, sequences};
+use std::process::Command;
 
-use crate::lab::{Lab, Options};
+use testdata::{Image, Layer, Layout, Prng, Snapshot, judge, sequences};
+
+use crate::lab::{Built, Lab, Options};
 use crate::read;
 
 /// Where the tree of the hostile container may be.
@@ -26,8 +28,8 @@ fn sequence_count() -> u64 {
     wanted.map_or(150, |count| count.parse().unwrap())
 }
 
-/// The system with these layers as the hostile container's, as initrd and as tar.
-fn build(layers: &[Layer]) -> Result<(Snapshot, Snapshot), String> {
+/// The system with these layers as the hostile container's.
+fn build(layers: &[Layer]) -> Result<Built, String> {
     let evil = layers.iter().fold(Image::new(), Image::layer);
     let base = Layer::new()
         .dir("etc", 0o755)
@@ -39,11 +41,20 @@ fn build(layers: &[Layer]) -> Result<(Snapshot, Snapshot), String> {
         .image("test/good:1", &Image::new().layer(&base))
         .image("test/evil:1", &evil);
     let options = Options {
-        tar: true,
+        trees: true,
         ..Options::default()
     };
-    let built = Lab::new(&images).build_with(YAML, options)?;
-    Ok((built.tree(), read::tar(&built.tar)))
+    Lab::new(&images).build_with(YAML, options)
+}
+
+/// The trees of all outputs, by name.
+fn trees(built: &Built) -> [(&'static str, Snapshot); 4] {
+    [
+        ("initrd", built.tree()),
+        ("tar", read::tar(&built.tar)),
+        ("squashfs", read::squashfs(&built.squashfs)),
+        ("ISO", read::iso(&built.iso)),
+    ]
 }
 
 /// What an archive has outside the hostile container, after a look at every name.
@@ -73,21 +84,23 @@ fn outside(archive: &Snapshot) -> Snapshot {
 
 #[test]
 fn no_entry_reaches_outside_its_own_tree() {
-    let (initrd, tar) = build(&[Layer::new()]).unwrap();
-    let (good_initrd, good_tar) = (outside(&initrd), outside(&tar));
+    let good = trees(&build(&[Layer::new()]).unwrap());
+    let good = good.map(|(kind, tree)| (kind, outside(&tree)));
     let is_passwd = |path: &Vec<u8>| {
         path.starts_with(b"containers/services/good/") && path.ends_with(b"/etc/passwd")
     };
-    assert!(good_tar.0.keys().any(is_passwd), "nothing to compare");
+    for (kind, good) in &good {
+        assert!(good.0.keys().any(is_passwd), "{kind}: nothing to compare");
+    }
     let mut refused = 0;
     for seed in 0..sequence_count() {
         let mut random = Prng::new(seed);
         let layers = sequences::hostile(&mut |bound| random.below(bound));
-        let Ok((initrd, tar)) = build(&layers) else {
+        let Ok(built) = build(&layers) else {
             refused += 1;
             continue;
         };
-        for (kind, archive, good) in [("initrd", initrd, &good_initrd), ("tar", tar, &good_tar)] {
+        for ((kind, archive), (_, good)) in trees(&built).into_iter().zip(&good) {
             let differences = good.differences(&outside(&archive));
             assert_eq!(differences, [""; 0], "seed {seed}, {kind}");
             let own = archive.0.keys().any(|path| path.starts_with(OWN));
@@ -96,4 +109,73 @@ fn no_entry_reaches_outside_its_own_tree() {
     }
     println!("inputs: {}", sequence_count());
     assert!(refused < sequence_count() / 2, "{refused} refused");
+}
+
+/// Names in a listing by another program, which tells files from folders and links.
+fn listed(program: &str, arguments: &[&str], image: &[u8]) -> Option<Vec<String>> {
+    let program = judge(program)?;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), image).unwrap();
+    let arguments: Vec<_> = arguments
+        .iter()
+        .map(|argument| match *argument {
+            "IMAGE" => file.path().as_os_str(),
+            other => other.as_ref(),
+        })
+        .collect();
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
+    let names = String::from_utf8(output.stdout).unwrap();
+    let mut names: Vec<String> = names.lines().map(str::to_owned).collect();
+    names.sort();
+    Some(names)
+}
+
+/// What was tried on others: the way out by "..", a link to the outside and a file through it, a hard
+/// link to another's file, a link in place of the container's root.
+#[test]
+fn others_find_nothing_outside_either() {
+    let attempts = [
+        Layer::new().file("../../services/good/lower/etc/passwd", "evil"),
+        Layer::new()
+            .file("/etc/passwd", "evil")
+            .file("a/../../x", "evil"),
+        Layer::new().symlink("a", "/etc").file("a/passwd", "evil"),
+        Layer::new()
+            .symlink("up", "../../..")
+            .file("up/etc/passwd", "evil"),
+        Layer::new().hardlink("mine", "../../services/good/lower/etc/passwd"),
+        Layer::new().symlink(".", "/etc").file("passwd", "evil"),
+    ];
+    let mut looked_at = 0;
+    for (number, attempt) in attempts.into_iter().enumerate() {
+        let Ok(built) = build(&[attempt]) else {
+            continue;
+        };
+        looked_at += 1;
+        let mut expected: Vec<String> = built
+            .tree()
+            .0
+            .into_keys()
+            .map(|path| String::from_utf8(path).unwrap())
+            .collect();
+        expected.sort();
+        let arguments = ["-no-progress", "-l", "IMAGE"];
+        if let Some(names) = listed("unsquashfs", &arguments, &built.squashfs) {
+            let names = names
+                .iter()
+                .filter_map(|name| name.strip_prefix("squashfs-root/"));
+            let names: Vec<_> = names.collect();
+            assert_eq!(names, expected, "{number}: squashfs");
+        }
+        if let Some(names) = listed("isoinfo", &["-R", "-f", "-i", "IMAGE"], &built.iso) {
+            let names: Vec<_> = names
+                .iter()
+                .map(|name| name.trim_start_matches('/'))
+                .collect();
+            assert_eq!(names, expected, "{number}: ISO");
+        }
+    }
+    assert!(looked_at > 1, "all refused: nothing was looked at");
 }

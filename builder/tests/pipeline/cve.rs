@@ -17,7 +17,7 @@ fn cve_2025_47290_threads_change_nothing() {
         let build = |threads| {
             let options = Options {
                 threads,
-                tar: true,
+                trees: true,
                 ..Options::default()
             };
             let built = Lab::new(&images).build_with("init:\n  - test/image:1\n", options);

@@ -1,11 +1,14 @@
 //! A place to build in: a store of its own, no network unless asked for.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use formats::compress::Compression;
 use lkbuild::build::{Context, build, resolve};
 use lkbuild::layer::Limits;
 use lkbuild::output::initrd::write_initrd;
+use lkbuild::output::squashfs::write_squashfs;
+use lkbuild::output::tree_iso::write_tree_iso;
 use lkbuild::output::tree_tar::write_tree_tar;
 use lkbuild::pack::Workers;
 use lkbuild::progress::{Counters, Progress};
@@ -29,8 +32,8 @@ pub(crate) struct Options {
     pub(crate) files: Vec<Box<dyn Source>>,
     /// The registries.
     pub(crate) remote: Option<Box<dyn Source>>,
-    /// Write the tar as well.
-    pub(crate) tar: bool,
+    /// Write the tree as tar, squashfs and ISO as well.
+    pub(crate) trees: bool,
 }
 
 /// What came out.
@@ -38,8 +41,10 @@ pub(crate) struct Built {
     pub(crate) initrd: Vec<u8>,
     pub(crate) kernel: Vec<u8>,
     pub(crate) cmdline: String,
-    /// Empty, unless it was asked for.
+    /// Empty, unless they were asked for.
     pub(crate) tar: Vec<u8>,
+    pub(crate) squashfs: Vec<u8>,
+    pub(crate) iso: Vec<u8>,
     pub(crate) counters: Counters,
 }
 
@@ -119,6 +124,8 @@ impl Lab {
             kernel: Vec::new(),
             cmdline: String::new(),
             tar: Vec::new(),
+            squashfs: Vec::new(),
+            iso: Vec::new(),
             counters: Counters::default(),
         };
         write_initrd(&mut built.initrd, &image, compression).map_err(|e| e.to_string())?;
@@ -127,8 +134,14 @@ impl Lab {
             std::io::copy(&mut body, &mut built.kernel).map_err(|e| e.to_string())?;
             built.cmdline.clone_from(&kernel.cmdline);
         }
-        if options.tar {
+        if options.trees {
             built.tar = write_tree_tar(Vec::new(), &image, false).map_err(|e| e.to_string())?;
+            let mut out = Cursor::new(Vec::new());
+            write_squashfs(&mut out, &image).map_err(|e| e.to_string())?;
+            built.squashfs = out.into_inner();
+            let mut out = Cursor::new(Vec::new());
+            write_tree_iso(&mut out, &image, "tree").map_err(|e| e.to_string())?;
+            built.iso = out.into_inner();
         }
         built.counters = progress.counters();
         Ok(built)

@@ -164,7 +164,7 @@ fn awkward_names_are_right_in_initrd_and_tar() {
         });
     let images = Layout::new().image("test/image:1", &Image::new().layer(&layer));
     let options = Options {
-        tar: true,
+        trees: true,
         ..Options::default()
     };
     let built = Lab::new(&images).build_with(YAML, options).unwrap();

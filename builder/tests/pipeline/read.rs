@@ -140,6 +140,114 @@ pub(crate) fn initrd(bytes: &[u8]) -> Snapshot {
     snapshot
 }
 
+/// A squashfs's tree. A path twice, or a child before its parent, fails the test.
+pub(crate) fn squashfs(bytes: &[u8]) -> Snapshot {
+    use formats::squashfs::{EntryKind, Limits, SquashfsReader};
+    let mut snapshot = Snapshot::default();
+    let mut groups: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+    let reader = SquashfsReader::open(bytes.to_vec()).unwrap();
+    for entry in reader.walk(Limits::default()) {
+        let entry = entry.unwrap();
+        let (kind, content) = match &entry.kind {
+            EntryKind::File { .. } => {
+                let mut body = Vec::new();
+                reader.body(&entry).read_to_end(&mut body).unwrap();
+                ("file", file_content(&body))
+            }
+            EntryKind::Folder => ("dir", String::new()),
+            EntryKind::Symlink { target } => ("symlink", target.escape_ascii().to_string()),
+            &EntryKind::CharDevice { major, minor } => {
+                ("char", device_content(major.into(), minor.into()))
+            }
+            &EntryKind::BlockDevice { major, minor } => {
+                ("block", device_content(major.into(), minor.into()))
+            }
+            EntryKind::Fifo => ("fifo", String::new()),
+            EntryKind::Socket => panic!("a socket: {}", entry.path.escape_ascii()),
+        };
+        if entry.links > 1 && kind != "dir" {
+            let names = groups.entry(entry.inode).or_default();
+            names.push(entry.path.clone());
+        }
+        let facts = Facts {
+            kind,
+            mode: match kind {
+                "symlink" => 0o777,
+                _ => entry.mode.into(),
+            },
+            uid: entry.uid.into(),
+            gid: entry.gid.into(),
+            mtime: Some(entry.mtime.into()),
+            content,
+            link_group: Vec::new(),
+        };
+        add(&mut snapshot, entry.path, facts);
+    }
+    for mut names in groups.into_values() {
+        names.sort();
+        snapshot.set_link_group(&names);
+    }
+    snapshot
+}
+
+/// An ISO's tree by its Rock Ridge names, with no times. A path twice, or a child before its parent,
+/// fails the test.
+pub(crate) fn iso(bytes: &[u8]) -> Snapshot {
+    use formats::iso::{EntryKind, IsoReader, Limits, Names};
+    let mut snapshot = Snapshot::default();
+    let mut groups: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+    let volume = bytes.to_vec();
+    let reader = IsoReader::open(&volume).unwrap();
+    for entry in reader.entries(Names::RockRidge, Limits::default()).unwrap() {
+        let mode = entry.mode.unwrap();
+        let (kind, content) = match &entry.kind {
+            EntryKind::File { extents } => {
+                let part = |range: &std::ops::Range<u64>| {
+                    let place = |at| usize::try_from(at).unwrap();
+                    &bytes[place(range.start)..place(range.end)]
+                };
+                let body: Vec<u8> = extents.iter().flat_map(part).copied().collect();
+                ("file", file_content(&body))
+            }
+            EntryKind::Folder => ("dir", String::new()),
+            EntryKind::Symlink { target } => ("symlink", target.escape_ascii().to_string()),
+            &EntryKind::Other {
+                device: (major, minor),
+            } => {
+                let device = device_content(major.into(), minor.into());
+                match mode >> 12 {
+                    0o02 => ("char", device),
+                    0o06 => ("block", device),
+                    _ => ("fifo", String::new()),
+                }
+            }
+        };
+        if entry.links.unwrap() > 1 && kind != "dir" {
+            let names = groups.entry(entry.serial.unwrap()).or_default();
+            names.push(entry.path.clone());
+        }
+        let (uid, gid) = entry.owner.unwrap();
+        let facts = Facts {
+            kind,
+            mode: match kind {
+                "symlink" => 0o777,
+                _ => mode & 0o7777,
+            },
+            uid: uid.into(),
+            gid: gid.into(),
+            mtime: None,
+            content,
+            link_group: Vec::new(),
+        };
+        add(&mut snapshot, entry.path, facts);
+    }
+    for mut names in groups.into_values() {
+        names.sort();
+        snapshot.set_link_group(&names);
+    }
+    snapshot
+}
+
 fn add(snapshot: &mut Snapshot, path: Vec<u8>, facts: Facts) {
     let shown = path.escape_ascii().to_string();
     if let Some(slash) = path.iter().rposition(|&byte| byte == b'/') {
