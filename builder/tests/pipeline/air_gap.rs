@@ -6,6 +6,7 @@ use std::process::Command;
 
 use testdata::{Layout, judge};
 
+use crate::machine::{own_network, works};
 use crate::program::{Bench, shown};
 use crate::system;
 
@@ -33,13 +34,8 @@ fn a_bundle_is_carried_to_a_host_without_a_network() {
     if tools.iter().any(Option::is_none) {
         return;
     }
-    let namespace = ["unshare", "--user", "--map-root-user", "--net"];
-    let works = Command::new(namespace[0])
-        .args(&namespace[1..])
-        .arg("true")
-        .output();
-    if !works.is_ok_and(|output| output.status.success()) {
-        println!("skipped: no network namespaces here");
+    let namespace = own_network();
+    if !works(&namespace) {
         return;
     }
     let images = system::images();

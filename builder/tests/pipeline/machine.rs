@@ -95,11 +95,41 @@ fn cannot_mount(output: &Output) -> bool {
     let text = shown(output);
     let refused = output.status.code() == Some(77) || text.contains("unshare failed");
     if refused {
-        let must = std::env::var_os("CI").is_some() && rustix::process::geteuid().is_root();
-        assert!(!must, "root can't mount: {text}");
-        println!("skipped: mounting is not allowed here");
+        skip("mounting", &text);
     }
     refused
+}
+
+/// Says that a test is skipped because something is not allowed here; CI's root must be allowed it.
+fn skip(what: &str, text: &str) {
+    let must = std::env::var_os("CI").is_some() && rustix::process::geteuid().is_root();
+    assert!(!must, "root in CI is not allowed {what}: {text}");
+    println!("skipped: {what} is not allowed here");
+}
+
+/// What starts a program in a network namespace of its own: as root, or as a user who is root there.
+pub(crate) fn own_network() -> Vec<&'static str> {
+    let mut wrapper = vec!["unshare", "--net"];
+    if !rustix::process::geteuid().is_root() {
+        wrapper.extend(["--user", "--map-root-user"]);
+    }
+    wrapper
+}
+
+/// Whether a program can be started by this one; if not, the test is skipped, unless this is CI's
+/// root.
+pub(crate) fn works(wrapper: &[&str]) -> bool {
+    let output = Command::new(wrapper[0])
+        .args(&wrapper[1..])
+        .arg("true")
+        .output();
+    let refused = match output {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => shown(&output),
+        Err(error) => error.to_string(),
+    };
+    skip(wrapper[0], &refused);
+    false
 }
 
 /// Builds into a file system of so many pages (4 KiB) and files at `$PLACE`, then gives it room

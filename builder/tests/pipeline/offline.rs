@@ -1,10 +1,10 @@
 //! `--offline`: no socket is opened, and what is missing is named with the commands that bring it.
 
 use std::fs;
-use std::process::Command;
 
 use testdata::{Layout, judge};
 
+use crate::machine::{own_network, works};
 use crate::program::{Bench, shown};
 use crate::system;
 
@@ -40,12 +40,7 @@ fn no_socket_is_opened() {
     };
     let strace = strace.to_str().unwrap();
     let bench = Bench::new(&system::images());
-    // Whether tracing is allowed here at all.
-    let works = Command::new(strace)
-        .args(["-f", "-o", "/dev/null", "true"])
-        .output();
-    if !works.is_ok_and(|output| output.status.success()) {
-        println!("skipped: processes can't be traced here");
+    if !works(&[strace, "-f", "-o", "/dev/null"]) {
         return;
     }
     let trace = bench.path("trace");
@@ -77,13 +72,8 @@ fn no_socket_is_opened() {
 
 #[test]
 fn everything_works_without_a_network_interface() {
-    let wrapper = ["unshare", "--user", "--map-root-user", "--net"];
-    let works = Command::new(wrapper[0])
-        .args(&wrapper[1..])
-        .arg("true")
-        .output();
-    if !works.is_ok_and(|output| output.status.success()) {
-        println!("skipped: no network namespaces here");
+    let wrapper = own_network();
+    if !works(&wrapper) {
         return;
     }
     let bench = Bench::new(&system::images());
