@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use formats::boot::BootError;
 use formats::compress::Compression;
+use formats::cpio::WriteError;
 use formats::disk::ESP_START_BYTES;
 use formats::medium::{BootFile, BootFiles, BootVolume, Loaders, boot_volume};
 use formats::payload::{FilePayload, PayloadReader};
 
 use super::disk::MakeDiskError;
-use super::initrd::{InitrdSummary, may_be_there, write_initrd};
+use super::initrd::{InitrdError, InitrdSummary, may_be_there, write_initrd};
 use super::write::{OutputError, at, inside};
 use crate::assemble::{Image, Kernel};
 use crate::atomic::{PendingFile, WriteFileError};
@@ -94,7 +95,13 @@ impl<'a> Media<'a> {
         }
         let mut file = self.spool()?;
         let start = Instant::now();
-        let summary = write_initrd(&mut file, self.image, self.compression)?;
+        let written = write_initrd(&mut file, self.image, self.compression);
+        let summary = written.map_err(|error| match error {
+            InitrdError::Io(source) | InitrdError::Entry(WriteError::Io(source)) => {
+                self.spool_error(source)
+            }
+            other => other.into(),
+        })?;
         self.initrd_time = start.elapsed();
         let initrd = (self.spooled(file)?, summary);
         self.initrd = Some(initrd.clone());
@@ -143,11 +150,10 @@ impl<'a> Media<'a> {
     fn spool_error(&self, source: io::Error) -> OutputError {
         match inside(&source) {
             Some(_) => OutputError::Io(source),
-            None => WriteFileError {
-                path: self.folder.join("(temporary file)"),
+            None => OutputError::Spool {
+                folder: self.folder.clone(),
                 source,
-            }
-            .into(),
+            },
         }
     }
 }

@@ -125,6 +125,18 @@ pub enum OutputError {
     /// A disk.
     #[error("can't make the disk: {0}")]
     Disk(#[from] MakeDiskError),
+    /// Kernel or initrd, which a medium is made of, can't be put aside.
+    #[error(
+        "can't put kernel and initrd into a temporary file in {}: {source}; it needs room there \
+         for both beside the output (--dir or -o name another folder, TMPDIR does for a stream)",
+        .folder.display()
+    )]
+    Spool {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Standard output, or reading what was just written.
     #[error("can't write the output: {0}")]
     Io(#[from] io::Error),

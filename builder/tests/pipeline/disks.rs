@@ -393,10 +393,28 @@ fn a_command_line_that_is_too_long_is_refused() {
     let bench = Bench::new(&images(bz_image()));
     let long = format!("cmdline: {}", "x".repeat(2048));
     let yaml = yaml().replace("cmdline: console=ttyS0", &long);
-    let mut command = bench.build();
-    command.args(["-f", "vmdk"]).arg(bench.yaml(&yaml));
-    let words = ["command line has 2048 bytes", "shorten kernel.cmdline"];
-    bench.assert_failed(&command.output().unwrap(), &words);
+    for format in ["vmdk", "raw-bios", "qcow2-efi", "iso"] {
+        let mut command = bench.build();
+        command.args(["-f", format]).arg(bench.yaml(&yaml));
+        let words = ["command line has 2048 bytes", "shorten kernel.cmdline"];
+        bench.assert_failed(&command.output().unwrap(), &words);
+    }
+}
+
+#[test]
+fn a_kernel_of_another_architecture_is_refused() {
+    // An arm64 Image with its stub, by its magic number and the PE header's machine.
+    let mut kernel = vec![0; 8192];
+    kernel[..2].copy_from_slice(b"MZ");
+    kernel[0x38..0x3c].copy_from_slice(b"ARM\x64");
+    kernel[0x3c..0x40].copy_from_slice(&0x40_u32.to_le_bytes());
+    kernel[0x40..0x46].copy_from_slice(b"PE\0\0\x64\xaa");
+    let bench = Bench::new(&images(kernel));
+    for format in ["raw", "vmdk", "ova", "qcow2-efi", "iso", "uki"] {
+        let mut command = bench.build();
+        command.args(["-f", format]).arg(bench.yaml(&yaml()));
+        bench.assert_failed(&command.output().unwrap(), &["arm64"]);
+    }
 }
 
 #[test]
@@ -457,10 +475,59 @@ fn no_space_for_a_disk() {
         ("ova", "os.ova"),
         ("qcow2", "os.qcow2"),
         ("dynamic-vhd", "os.vhd"),
+        ("iso", "os.iso"),
+        ("uki", "os.efi"),
     ] {
         let mut command = bench.build_in(&FILES_OF_8_MB);
-        command.args(["--size", "1G", "-f", format]);
+        command.args(["-f", format]);
+        if !["iso", "uki"].contains(&format) {
+            command.args(["--size", "1G"]);
+        }
         let output = command.arg(bench.yaml(&yaml())).output().unwrap();
         bench.assert_failed(&output, &[file, "File too large"]);
     }
+}
+
+/// As [`FILES_OF_8_MB`], with too little for the initrd of the usual system.
+const FILES_OF_100_KB: [&str; 4] = ["sh", "-c", "trap '' XFSZ; ulimit -f 200; exec \"$@\"", "sh"];
+
+#[test]
+fn no_space_to_put_the_initrd_aside_names_the_folder_and_what_to_do() {
+    let bench = Bench::new(&images(bz_image()));
+    // All that is needed of the images is in the cache by then.
+    bench.must_build(&yaml(), &["-f", "kernel+initrd"]);
+    bench.clear_out();
+    let folder = bench.out();
+    let folder = folder.to_str().unwrap();
+    for format in ["iso", "raw", "vmdk"] {
+        let mut command = bench.build_in(&FILES_OF_100_KB);
+        command.args(["-f", format]);
+        let output = command.arg(bench.yaml(&yaml())).output().unwrap();
+        let words = ["temporary file in", folder, "File too large", "--dir"];
+        bench.assert_failed(&output, &words);
+    }
+}
+
+#[test]
+fn an_initrd_that_no_firmware_can_place_is_refused() {
+    use formats::medium::{BootFile, BootFiles, Loaders, boot_volume};
+    use formats::payload::Extents;
+    let files = |gib: u64| BootFiles {
+        kernel: BootFile::read(bz_image()).unwrap(),
+        // Nothing of it is looked at.
+        initrd: BootFile::with_crc32(Extents::new(gib << 30), 0),
+        cmdline: String::new(),
+        ram_bytes: 0,
+    };
+    let (loaders, missing) = Loaders::for_files(&files(1)).unwrap();
+    assert!(loaders.bios.is_some() && loaders.efi.is_some() && missing.is_none());
+    // Below 2 GiB is all that this kernel allows on a BIOS.
+    let (loaders, missing) = Loaders::for_files(&files(3)).unwrap();
+    assert!(loaders.bios.is_none() && loaders.efi.is_some());
+    let missing = missing.unwrap().to_string();
+    assert!(missing.contains("initrd"), "{missing}");
+    // Above what a FAT volume, and so any medium, can hold.
+    let (loaders, _) = Loaders::for_files(&files(5)).unwrap();
+    let error = boot_volume(&files(5), &loaders, "x", 1 << 20).unwrap_err();
+    assert!(error.to_string().contains("initrd.img"), "{error}");
 }
