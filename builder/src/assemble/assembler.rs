@@ -50,8 +50,21 @@ pub struct FileEntry<'a> {
     pub mode: u16,
     /// Owner and group.
     pub owner: (u32, u32),
+    /// Which of these were written, and are not defaults.
+    pub given: Given,
     /// What it is to be.
     pub kind: FileKind,
+}
+
+/// What an entry of `files:` says of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given {
+    /// Permission bits.
+    pub mode: bool,
+    /// Owner.
+    pub uid: bool,
+    /// Group.
+    pub gid: bool,
 }
 
 /// What an entry of `files:` makes.
@@ -379,8 +392,9 @@ impl Assembler {
         self.tree.link(folder, name, inode);
     }
 
-    /// Makes one entry of `files:`. Folders that an image brought are never changed; leading
-    /// folders that are missing get the file's owner and its mode with search bits.
+    /// Makes one entry of `files:`. A folder that an image brought is changed only by an entry for
+    /// the folder itself, and in what that says; leading folders that are missing get the file's
+    /// owner and its mode with search bits.
     pub fn add_file(&mut self, index: usize, file: &FileEntry<'_>) -> Result<(), AssembleError> {
         let location = format!("files[{index}]");
         let origin = self.origin(FILES_SOURCE, &location);
@@ -405,7 +419,7 @@ impl Assembler {
                     &path,
                     (folder, name),
                     existing,
-                    meta,
+                    (meta, file.given),
                     origin,
                 );
             }
@@ -426,7 +440,7 @@ impl Assembler {
         path: &[u8],
         (folder, name): (InodeId, &[u8]),
         existing: Option<InodeId>,
-        meta: Meta,
+        (meta, given): (Meta, Given),
         origin: u32,
     ) -> Result<(), AssembleError> {
         let Some(existing) = existing else {
@@ -443,10 +457,21 @@ impl Assembler {
             return Err(self.in_the_way(location, path, path, existing));
         };
         // A folder that an earlier entry of `files:` made is this program's to describe.
-        if self.origins[self.tree.get(target).origin as usize].source == FILES_SOURCE {
-            let inode = self.tree.get_mut(target);
+        let own = self.origins[self.tree.get(target).origin as usize].source == FILES_SOURCE;
+        let inode = self.tree.get_mut(target);
+        if own {
             inode.meta = meta;
             inode.origin = origin;
+            return Ok(());
+        }
+        if given.mode {
+            inode.meta.mode = meta.mode;
+        }
+        if given.uid {
+            inode.meta.uid = meta.uid;
+        }
+        if given.gid {
+            inode.meta.gid = meta.gid;
         }
         Ok(())
     }

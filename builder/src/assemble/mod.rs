@@ -9,6 +9,6 @@ mod image;
 pub mod sbom;
 pub mod standard;
 
-pub use assembler::{Assembler, FileEntry, FileKind, KernelFiles, PackedLayer};
+pub use assembler::{Assembler, FileEntry, FileKind, Given, KernelFiles, PackedLayer};
 pub use error::AssembleError;
 pub use image::{Image, Kernel, Origin};

@@ -9,7 +9,7 @@ use super::{BuildError, Context, Resolved, SbomPlan};
 use crate::assemble::sbom::SbomJoiner;
 use crate::assemble::standard::ResolvConf;
 use crate::assemble::{
-    AssembleError, Assembler, FileEntry, FileKind, Image, KernelFiles, PackedLayer,
+    AssembleError, Assembler, FileEntry, FileKind, Given, Image, KernelFiles, PackedLayer,
 };
 use crate::config::{
     Diagnostic, File, FileContent, Id, Ids, Kernel, Metadata, Moby, Span, Volume, VolumeFormat,
@@ -93,7 +93,15 @@ pub(super) fn assemble(
             .map_err(|error| blame_kernel_file(error, &moby.kernel))?;
     }
     for (index, image) in moby.init.iter().enumerate() {
-        assembler.add_init(index, &image.to_string(), layers(image, None))?;
+        assembler
+            .add_init(index, &image.to_string(), layers(image, None))
+            .map_err(|error| match error {
+                AssembleError::Replaced { .. } => {
+                    let help = "list the images in another order, or leave one of them out";
+                    setting(&image.span, error.to_string(), help)
+                }
+                error => error.into(),
+            })?;
     }
     assembler.finish_init()?;
     for (index, volume) in moby.volumes.iter().enumerate() {
@@ -310,9 +318,17 @@ fn add_file(
         // Validation has bounded it to twelve bits.
         mode: u16::try_from(file.mode_bits() & 0o7777).unwrap_or(0o600),
         owner: (id(&file.uid)?, id(&file.gid)?),
+        given: Given {
+            mode: file.mode.is_some(),
+            uid: file.uid.is_some(),
+            gid: file.gid.is_some(),
+        },
         kind,
     };
-    Ok(assembler.add_file(index, &entry)?)
+    assembler.add_file(index, &entry).map_err(|error| {
+        let help = "write another path, or use an image that has nothing there";
+        setting(&file.path.span, error.to_string(), help)
+    })
 }
 
 fn inline(bytes: Vec<u8>) -> FileKind {

@@ -123,6 +123,20 @@ fn unique<'a>(names: impl Iterator<Item = &'a Text>, what: &str, errors: &mut Ve
 
 /// What works, but hardly as meant.
 fn check_doubtful(settings: &Settings, warnings: &mut Vec<Diagnostic>) {
+    for (key, own, added) in [
+        ("binds", &settings.binds, &settings.binds_add),
+        (
+            "capabilities",
+            &settings.capabilities,
+            &settings.capabilities_add,
+        ),
+    ] {
+        if let (Some(_), Some([first, ..])) = (own, added.as_deref()) {
+            let message = format!("\"{key}.add\" does nothing beside {key:?}");
+            let help = format!("it adds to what the image's label has; put all into {key:?}");
+            warnings.push(Diagnostic::new(&first.span, message).help(help));
+        }
+    }
     let mut destinations: HashMap<&str, &Text> = HashMap::new();
     for bind in settings.binds.iter().flatten() {
         let Some(destination) = bind.split(':').nth(1) else {

@@ -76,7 +76,6 @@ fn modes_are_octal_however_they_are_written() {
     for mode in [
         "644",
         "420",
-        "\"\"",
         "\"0888\"",
         "\"-644\"",
         "\"0040755\"",
@@ -85,6 +84,8 @@ fn modes_are_octal_however_they_are_written() {
     ] {
         assert!(error(&file(mode)).starts_with("t.yml:2:"), "{mode}");
     }
+    // An empty mode is no mode, as in LinuxKit.
+    assert!(read(&file("\"\"")).files[0].mode.is_none());
     assert!(error(&file("644")).contains("put the octal digits in quotes: \"644\""));
 }
 
@@ -481,4 +482,46 @@ fn metadata_is_linuxkits() {
         }
     }
     assert!(compared >= 2, "only {compared} files");
+}
+
+#[test]
+fn rules_for_devices_that_do_not_exist_are_refused() {
+    let rule = |rule: &str| {
+        format!("services:\n  - {{name: a, image: i, resources: {{devices: [{rule}]}}}}\n")
+    };
+    assert!(error(&rule("{type: zz}")).contains("\"zz\" is not a type of devices"));
+    assert!(error(&rule("{access: x}")).contains("\"x\" is not an access to devices"));
+    read(&rule(
+        "{allow: true, type: a, access: rwm}, {}, {access: \"\"}",
+    ));
+}
+
+#[test]
+fn lists_to_add_beside_the_list_itself_are_warned_of() {
+    let loaded = load(&[(
+        "a.yml",
+        b"services:\n  - name: a\n    image: i\n    capabilities: []\n    \
+          capabilities.add: [CAP_KILL]\n    binds.add: [\"/a:/a\"]\n",
+    )]);
+    let warnings: Vec<String> = loaded
+        .unwrap()
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("a.yml:5:24: \"capabilities.add\" does nothing"));
+}
+
+#[test]
+fn platforms_are_an_os_and_an_architecture() {
+    let volume = |platform: &str| {
+        format!("volumes:\n  - {{name: v, image: i, format: oci, platforms: [{platform}]}}\n")
+    };
+    for wrong in ["amd64", "linux/", "linux/arm/v7/x"] {
+        let text = error(&volume(wrong));
+        assert!(text.starts_with("t.yml:2:50: "), "{text}");
+        assert!(text.contains("is not a platform"), "{text}");
+    }
+    read(&volume("linux/amd64, linux/arm/v7"));
 }

@@ -121,6 +121,9 @@ fn late_errors_name_their_place_and_what_to_do() {
             "test/text:1",
             &kernel(Layer::new().file("kernel.tar", "no tar\n")),
         );
+    let images = images
+        .image("test/folder:1", &image(&Layer::new().dir("d", 0o750)))
+        .image("test/link:1", &image(&Layer::new().symlink("d", "e")));
     let bench = Bench::new(&images);
     for (yaml, place, parts) in [
         (
@@ -147,6 +150,16 @@ fn late_errors_name_their_place_and_what_to_do() {
             "kernel:\n  image: test/text:1\n",
             "os.yml:2:10: ",
             ["can't be read as a tar", "tar: none"],
+        ),
+        (
+            "init: [\"test/folder:1\"]\nfiles:\n  - {path: d, contents: x}\n",
+            "os.yml:3:12: ",
+            ["d can't be made: d is a folder from", "help: "],
+        ),
+        (
+            "init: [\"test/folder:1\", \"test/link:1\"]\n",
+            "os.yml:1:25: ",
+            ["d is a folder in", "help: "],
         ),
         (
             "files:\n  - path: a\n    source: nothing\n",
@@ -185,4 +198,30 @@ fn an_empty_mode_is_the_default() {
     let tree = read::tar(&bench.must_build(yaml, &["--format", "tar"])["os.tar"]);
     let mode = |path: &[u8]| tree.0[path].mode;
     assert_eq!((mode(b"a"), mode(b"d")), (0o600, 0o700));
+}
+
+#[test]
+fn an_entry_for_a_folder_of_an_image_changes_what_it_says() {
+    let folders = Layer::new()
+        .dir("own", 0o751)
+        .owner(1, 2)
+        .dir("mode", 0o751)
+        .owner(1, 2)
+        .dir("owner", 0o751)
+        .owner(1, 2);
+    let bench = Bench::new(&Layout::new().image("test/folders:1", &image(&folders)));
+    let yaml = "init: [\"test/folders:1\"]\n\
+                files:\n  \
+                - {path: own, directory: true}\n  \
+                - {path: own/file, contents: x, mode: \"0600\", uid: 7}\n  \
+                - {path: mode, directory: true, mode: \"0700\"}\n  \
+                - {path: owner, directory: true, uid: 7, gid: 0}\n";
+    let tree = read::tar(&bench.must_build(yaml, &["--format", "tar"])["os.tar"]);
+    let facts = |path: &[u8]| {
+        let node = &tree.0[path];
+        (node.mode, node.uid, node.gid)
+    };
+    assert_eq!(facts(b"own"), (0o751, 1, 2));
+    assert_eq!(facts(b"mode"), (0o700, 1, 2));
+    assert_eq!(facts(b"owner"), (0o751, 7, 0));
 }

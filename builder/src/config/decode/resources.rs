@@ -45,14 +45,29 @@ impl Decoder {
     fn device_rule(&mut self, node: &Node) -> Option<DeviceRule> {
         let keys = ["allow", "type", "major", "minor", "access"];
         let f = self.fields(node, "a device rule", &keys)?;
+        let kind = self.text(f.get("type"), "\"type\"");
+        if let Some(kind) = &kind
+            && !matches!(kind.as_str(), "" | "a" | "b" | "c" | "u" | "p")
+        {
+            let message = format!("{:?} is not a type of devices", kind.as_str());
+            self.error_help(&kind.span, message, "write \"a\" (all), \"b\" or \"c\"");
+        }
+        let access = self.text(f.get("access"), "\"access\"");
+        if let Some(access) = &access
+            && !access.chars().all(|c| matches!(c, 'r' | 'w' | 'm'))
+        {
+            let message = format!("{:?} is not an access to devices", access.as_str());
+            let help = "write letters of \"rwm\": read, write, mknod";
+            self.error_help(&access.span, message, help);
+        }
         Some(DeviceRule {
             allow: self
                 .boolean(f.get("allow"), "\"allow\"")
                 .unwrap_or_default(),
-            kind: self.plain_text(f.get("type"), "\"type\""),
+            kind: kind.map(|t| t.value).unwrap_or_default(),
             major: self.i64(f.get("major"), "\"major\""),
             minor: self.i64(f.get("minor"), "\"minor\""),
-            access: self.plain_text(f.get("access"), "\"access\""),
+            access: access.map(|t| t.value).unwrap_or_default(),
         })
     }
 

@@ -188,6 +188,18 @@ impl Decoder {
             let message = "a volume of format \"oci\" must have an image to hold";
             self.error_help(f.span, message, "add \"image: ...\", or remove the format");
         }
+        let platforms = self
+            .texts(f.get("platforms"), "\"platforms\"")
+            .unwrap_or_default();
+        for platform in &platforms {
+            let parts: Vec<&str> = platform.split('/').collect();
+            if !matches!(parts.len(), 2 | 3) || parts.contains(&"") {
+                let message = format!("{:?} is not a platform", platform.as_str());
+                let help =
+                    "write os/architecture or os/architecture/variant, as in \"linux/arm64\"";
+                self.error_help(&platform.span, message, help);
+            }
+        }
         Some(Volume {
             name: name?,
             image,
@@ -195,9 +207,7 @@ impl Decoder {
                 .boolean(f.get("readonly"), "\"readonly\"")
                 .unwrap_or_default(),
             format,
-            platforms: self
-                .texts(f.get("platforms"), "\"platforms\"")
-                .unwrap_or_default(),
+            platforms,
         })
     }
 
