@@ -7,7 +7,7 @@
 //!   `docker save` tar;
 //! * [`model`]: the merge rules once more, slow and obvious, to compare the engine with;
 //! * [`snapshot`]: file systems as flat lists that can be compared line by line;
-//! * [`Registry`]: a real registry on localhost; [`http`]: a server that misbehaves as asked;
+//! * [`Registry`]: a real registry on localhost, [`Authority`] and [`Proxy`] on the way to it; [`http`]: a server that misbehaves as asked;
 //! * [`qemu`]: machines that boot our media; [`guest_images`]: what their systems are built of;
 //! * [`VCenter`]: a strict vCenter or ESXi on localhost that can be told what to get wrong;
 //! * [`Terraform`]: the real one, offline;
@@ -21,6 +21,7 @@
     clippy::print_stderr
 )]
 
+mod authority;
 mod compress;
 mod guest;
 pub mod http;
@@ -30,6 +31,7 @@ mod layer;
 mod layout;
 pub mod model;
 mod prng;
+mod proxy;
 pub mod qemu;
 mod registry;
 pub mod sequences;
@@ -39,6 +41,7 @@ mod terraform;
 mod vcenter;
 mod vectors;
 
+pub use authority::Authority;
 pub use compress::Compression;
 pub use guest::guest_images;
 pub use image::Image;
@@ -46,7 +49,8 @@ pub use judge::{judge, judge_file, judge_python, vectors_dir, workspace_dir};
 pub use layer::{DEFAULT_MTIME, Dialect, Entry, Kind, Layer, SparseFormat};
 pub use layout::{Layout, sha256_hex};
 pub use prng::Prng;
-pub use registry::Registry;
+pub use proxy::Proxy;
+pub use registry::{Door, Registry};
 pub use snapshot::Snapshot;
 pub use terraform::Terraform;
 pub use vcenter::{Fault, Inventory, Machine, Requested, VCenter, VCenterOptions};

@@ -1,52 +1,98 @@
 //! A real registry (Debian's docker-registry) on localhost, and images pushed to it.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{Layout, judge};
+use crate::{Authority, Layout, judge};
 
 /// A registry that ends, and whose content goes, when this is dropped.
 #[derive(Debug)]
 pub struct Registry {
     server: Child,
     address: String,
-    _dir: tempfile::TempDir,
+    program: PathBuf,
+    own: tempfile::TempDir,
+    content: Arc<tempfile::TempDir>,
+}
+
+/// Another way into a registry's content.
+#[derive(Debug, Default)]
+pub struct Door<'a> {
+    /// With encryption: a certificate that this authority signed.
+    pub tls: Option<&'a Authority>,
+    /// Only with [`Door::USER`] and [`Door::PASSWORD`].
+    pub password: bool,
+}
+
+impl Door<'_> {
+    /// Who may come in where a password is asked for.
+    pub const USER: &'static str = "joe";
+    /// The password.
+    pub const PASSWORD: &'static str = "s3cret";
+    /// Both as Apache's htpasswd writes them (bcrypt).
+    const HTPASSWD: &'static str =
+        "joe:$2b$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK\n";
 }
 
 impl Registry {
     /// Starts an empty registry on a free port; `None` where docker-registry is not installed.
     pub fn start() -> Option<Self> {
         let program = judge("docker-registry")?;
-        let dir = tempfile::tempdir().unwrap();
+        let content = Arc::new(tempfile::tempdir().unwrap());
+        Some(Self::serve(program, content, &Door::default()))
+    }
+
+    /// Starts another server of the same content.
+    pub fn open(&self, door: &Door<'_>) -> Self {
+        Self::serve(self.program.clone(), self.content.clone(), door)
+    }
+
+    fn serve(program: PathBuf, content: Arc<tempfile::TempDir>, door: &Door<'_>) -> Self {
+        let own = tempfile::tempdir().unwrap();
         // The port was free a moment ago; the next moment is a risk that tests can take.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let config = dir.path().join("config.yml");
-        let data = dir.path().join("data");
-        let text = format!(
+        let data = content.path().join("data");
+        let tls = door.tls.map_or(String::new(), |authority| {
+            let (certificate, key) = (authority.certificate(), authority.key());
+            format!(", tls: {{certificate: {certificate:?}, key: {key:?}}}")
+        });
+        let mut text = format!(
             "version: 0.1\n\
-             log: {{level: error, accesslog: {{disabled: true}}}}\n\
+             log: {{level: error}}\n\
              storage: {{filesystem: {{rootdirectory: {data:?}}}}}\n\
-             http: {{addr: \"127.0.0.1:{port}\"}}\n"
+             http: {{addr: \"127.0.0.1:{port}\"{tls}}}\n"
         );
+        if door.password {
+            let users = own.path().join("htpasswd");
+            std::fs::write(&users, Door::HTPASSWD).unwrap();
+            text += &format!("auth: {{htpasswd: {{realm: test, path: {users:?}}}}}\n");
+        }
+        let config = own.path().join("config.yml");
         std::fs::write(&config, text).unwrap();
-        let server = Command::new(program)
+        let log = File::create(own.path().join("access.log")).unwrap();
+        let server = Command::new(&program)
             .arg("serve")
             .arg(&config)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let registry = Registry {
             server,
             address: format!("127.0.0.1:{port}"),
-            _dir: dir,
+            program,
+            own,
+            content,
         };
         let start = Instant::now();
         while TcpStream::connect(&registry.address).is_err() {
@@ -56,12 +102,25 @@ impl Registry {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
-        Some(registry)
+        registry
     }
 
     /// `localhost:PORT`, to stand before image names.
     pub fn host(&self) -> String {
         self.address.replace("127.0.0.1", "localhost")
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What was asked so far, as `GET /v2/… HTTP/1.1" 200 …`.
+    pub fn requests(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.own.path().join("access.log")).unwrap();
+        log.lines()
+            .filter_map(|line| Some(line.split_once("] \"")?.1.to_owned()))
+            .collect()
     }
 
     /// Pushes every image of a layout; `docker.io/test/x:1` becomes `localhost:PORT/test/x:1`.

@@ -341,11 +341,12 @@ fn find_or_make(
         return Ok(pack);
     }
     let pack = match make_pack(job, store, context) {
-        // The store took the damaged blob away when it noticed; a source may have a good one.
+        // The store took the damaged blob away when it noticed, and a mirror that gave it is passed
+        // over; a source may have a good one.
         Err(GatherError::Layer { source, .. }) if is_damaged_blob(&source) => {
-            context.progress.warn(format!(
-                "the blob {digest} in the store is damaged; fetching it again"
-            ));
+            context
+                .progress
+                .warn(format!("the blob {digest} is damaged; fetching it again"));
             make_pack(job, store, context)?
         }
         made => made?,

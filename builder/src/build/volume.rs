@@ -1,7 +1,6 @@
 //! Volumes of format `oci`: the image itself, as an OCI layout (image-spec, image-layout.md).
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use oci_spec::image::{Descriptor, ImageIndex};
 use serde::Serialize as _;
@@ -12,7 +11,7 @@ use crate::assemble::Assembler;
 use crate::config::{Diagnostic, Volume};
 use crate::digest::Digest;
 use crate::registry::document::{self, Document, DocumentError, MANIFEST_TYPES};
-use crate::registry::{LayerDescriptor, RegistryError, RegistryErrorKind, ResolvedImage};
+use crate::registry::{RegistryError, RegistryErrorKind, ResolvedImage};
 use crate::store::NAME_ANNOTATION;
 
 /// The blobs of such a volume are held in memory.
@@ -155,20 +154,11 @@ impl Layout<'_> {
                 let (bytes, limit) = (self.bytes, MAX_VOLUME_BYTES);
                 return Err(self.error(DocumentError::TooLarge { bytes, limit }));
             }
-            let layer = LayerDescriptor {
-                digest: digest.clone(),
-                size: blob.size(),
-                media_type: blob.media_type().to_string(),
-                diff_id: None,
-            };
-            let mut bytes = Vec::new();
-            let mut reader = self.context.images.open_blob(self.image, &layer)?;
-            reader.read_to_end(&mut bytes).map_err(|source| {
-                let kind = RegistryErrorKind::Io(source);
-                RegistryError {
-                    image: self.image.reference.to_string(),
-                    kind,
-                }
+            let (images, name) = (self.context.images, &self.image.reference);
+            let bytes = images.read(name, &digest, blob.size(), |reader| {
+                let mut bytes = Vec::new();
+                reader.read_to_end(&mut bytes)?;
+                Ok(bytes)
             })?;
             self.blobs.insert(digest, bytes);
         }

@@ -1,7 +1,7 @@
 //! Bringing everything that images consist of into the store.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -221,18 +221,17 @@ pub(super) fn fetch_blob(
         format!("{name} {}", &text[..text.len().min(19)]),
         Some(size),
     );
-    let mut blob = images.open(name, digest, size)?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = match blob.read(&mut buffer) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            other => other.map_err(|e| RegistryErrorKind::from_io(e).of(name))?,
-        };
-        if read == 0 {
-            break;
+    images.read(name, digest, size, |blob| {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match blob.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) => task.advance(read as u64),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
-        task.advance(read as u64);
-    }
+    })?;
     progress.fetched(size);
     Ok(())
 }

@@ -130,7 +130,8 @@ pub(super) struct SourceArgs {
     )]
     mirror: Vec<String>,
 
-    /// Registries (HOST or HOST:PORT) that may be spoken to without encryption
+    /// Registries (HOST or HOST:PORT) that may have any certificate, or do without
+    /// encryption
     #[arg(long, value_name = "HOST")]
     insecure_registry: Vec<String>,
 

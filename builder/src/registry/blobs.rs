@@ -29,11 +29,36 @@ impl Images {
             }
             .into()));
         }
-        let mut bytes = Vec::new();
-        let mut blob = self.open_blob(image, &layer)?;
-        blob.read_to_end(&mut bytes)
-            .map_err(|e| of(RegistryErrorKind::from_io(e)))?;
-        Ok(bytes)
+        self.read(&image.reference, &layer.digest, layer.size, |blob| {
+            let mut bytes = Vec::new();
+            blob.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        })
+    }
+
+    /// Reads a blob to its end, and once more where its bytes prove wrong: what was damaged in the
+    /// store is gone from there then, and a mirror that gave them is passed over.
+    pub fn read<T>(
+        &self,
+        name: &Reference,
+        digest: &Digest,
+        size: u64,
+        read: impl Fn(&mut dyn Read) -> io::Result<T>,
+    ) -> Result<T, RegistryError> {
+        let attempt = || {
+            let mut blob = self.open(name, digest, size)?;
+            read(&mut blob).map_err(|e| RegistryErrorKind::from_io(e).of(name))
+        };
+        match attempt() {
+            Err(error) if matches!(error.kind, RegistryErrorKind::Verify(_)) => {
+                attempt().map_err(|again| match again.kind {
+                    // Nothing may be fetched: that it is damaged says more.
+                    RegistryErrorKind::Missing { .. } => error,
+                    _ => again,
+                })
+            }
+            done => done,
+        }
     }
 
     /// Whether a blob is in the store (its bytes are verified only when it is read).

@@ -33,3 +33,4 @@ mod sources;
 mod store_damage;
 mod system;
 mod vectors;
+mod ways;

@@ -47,7 +47,7 @@ pub(super) fn stream_blob(
             match transfer.run(endpoint).await {
                 Ok(()) => break,
                 // The next endpoint goes on where this one failed.
-                Err(_) if place < last => {}
+                Err(error) if place < last => transfer.client.mirror_failed(endpoint, &error),
                 Err(kind) => {
                     // Nobody listens when the reader is gone.
                     let _ = transfer.sender.send(Err(kind)).await;

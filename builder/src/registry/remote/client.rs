@@ -1,7 +1,7 @@
 //! Requests to registries: with which token, how often, how far redirects are followed.
 
-use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex as StdMutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{
@@ -24,6 +24,8 @@ use crate::digest::Digest;
 use crate::reference::Reference;
 
 const MAX_REDIRECTS: usize = 5;
+/// A registry that is called insecure has so long to show whether it speaks TLS.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What tasks share.
 pub(super) struct Client {
@@ -33,6 +35,12 @@ pub(super) struct Client {
     /// Made when something is uploaded.
     pub(super) uploads: OnceLock<Uploads>,
     pub(super) options: RemoteOptions,
+    /// Blobs of which a mirror gave wrong bytes: the registry itself is asked for them.
+    pub(super) spoilt: StdMutex<HashSet<Digest>>,
+    /// Mirrors that could not be reached: nothing more is asked of them.
+    pub(super) down: StdMutex<HashSet<String>>,
+    /// Which registries that were called insecure speak TLS.
+    pub(super) encrypted: Mutex<HashMap<String, bool>>,
     /// `Authorization` headers by host and repository.
     pub(super) tokens: Mutex<HashMap<(String, String), String>>,
 }
@@ -290,9 +298,59 @@ impl Client {
             .map_err(|e| self.options.transport_failure(endpoint, &e))
     }
 
+    /// Looks at what went wrong with a mirror.
+    pub(super) fn mirror_failed(&self, mirror: &Endpoint, error: &RegistryErrorKind) {
+        if matches!(error, RegistryErrorKind::Unreachable { .. }) {
+            lock(&self.down).insert(mirror.host.clone());
+        }
+    }
+
+    /// Mirrors of a registry that were not found down, then the registry.
+    pub(super) async fn endpoints(
+        &self,
+        registry: &str,
+    ) -> Result<Vec<Endpoint>, RegistryErrorKind> {
+        let mut endpoints = self.options.mirrors_of(registry)?;
+        endpoints.retain(|mirror| !lock(&self.down).contains(&mirror.host));
+        endpoints.push(self.registry(registry).await?);
+        Ok(endpoints)
+    }
+
+    /// The registry itself. One that the user called insecure may speak TLS with whatever
+    /// certificate, or not at all: it is asked once, so that passwords go in the clear only where
+    /// there is no other way.
+    pub(super) async fn registry(&self, registry: &str) -> Result<Endpoint, RegistryErrorKind> {
+        let endpoint = self.options.registry(registry, "https")?;
+        if !endpoint.insecure {
+            return Ok(endpoint);
+        }
+        if !self.options.is_insecure(&endpoint.host) {
+            return self.options.registry(registry, "http");
+        }
+        let mut known = self.encrypted.lock().await;
+        let encrypted = match known.get(&endpoint.host) {
+            Some(encrypted) => *encrypted,
+            None => {
+                let url = format!("{}v2/", endpoint.base);
+                let asked = self.unverified.get(url).timeout(PROBE_TIMEOUT).send().await;
+                known.insert(endpoint.host.clone(), asked.is_ok());
+                asked.is_ok()
+            }
+        };
+        match encrypted {
+            true => Ok(endpoint),
+            false => self.options.registry(registry, "http"),
+        }
+    }
+
     pub(super) fn backoff(&self, attempt: u32) -> Duration {
         self.options.backoff * 2u32.saturating_pow(attempt.saturating_sub(1).min(5))
     }
+}
+
+/// A panic elsewhere is told elsewhere.
+pub(super) fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A header's value that no log shows.

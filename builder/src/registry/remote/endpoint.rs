@@ -19,8 +19,8 @@ pub(super) struct Endpoint {
 }
 
 impl RemoteOptions {
-    /// Mirrors of a registry, then the registry.
-    pub(super) fn endpoints(&self, registry: &str) -> Result<Vec<Endpoint>, RegistryErrorKind> {
+    /// Mirrors of a registry, in the order in which they are asked.
+    pub(super) fn mirrors_of(&self, registry: &str) -> Result<Vec<Endpoint>, RegistryErrorKind> {
         let mut endpoints = Vec::new();
         for (_, url) in self
             .mirrors
@@ -36,28 +36,26 @@ impl RemoteOptions {
                 Url::parse(&text).map_err(|e| bad(registry, format!("mirror {url}: {e}")))?;
             endpoints.push(self.endpoint(base)?);
         }
-        endpoints.push(self.registry(registry)?);
         Ok(endpoints)
     }
 
-    /// The registry itself.
-    pub(super) fn registry(&self, registry: &str) -> Result<Endpoint, RegistryErrorKind> {
+    /// The registry itself; plain `http` is refused where it is not allowed.
+    pub(super) fn registry(
+        &self,
+        registry: &str,
+        scheme: &str,
+    ) -> Result<Endpoint, RegistryErrorKind> {
         let host = if registry == DOCKER_HUB.0 {
             DOCKER_HUB.1
         } else {
             registry
         };
-        let scheme = if is_loopback(host) || self.is_insecure(host) {
-            "http"
-        } else {
-            "https"
-        };
-        let base =
-            Url::parse(&format!("{scheme}://{host}")).map_err(|e| bad(registry, e.to_string()))?;
-        self.endpoint(base)
+        let base = Url::parse(&format!("{scheme}://{host}"));
+        self.endpoint(base.map_err(|e| bad(registry, e.to_string()))?)
     }
 
-    fn is_insecure(&self, host: &str) -> bool {
+    /// Whether the user called a host insecure.
+    pub(super) fn is_insecure(&self, host: &str) -> bool {
         self.insecure.iter().any(|h| h == host)
     }
 

@@ -1,20 +1,21 @@
 //! Registries as a [`Source`].
 
-use std::io::Read;
-use std::sync::{Arc, OnceLock};
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::super::document;
 use super::super::error::{RegistryError, RegistryErrorKind};
 use super::super::{RawDocument, Source};
 use super::blob::stream_blob;
-use super::client::Client;
+use super::client::{Client, lock};
 use super::endpoint::Endpoint;
 use super::failure::chain;
 use super::options::RemoteOptions;
 use super::upload::PushBytes;
-use crate::digest::Digest;
+use crate::digest::{Digest, VerifyError, VerifyingReader};
 use crate::reference::Reference;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -51,6 +52,9 @@ impl Remote {
             unverified,
             uploads: OnceLock::new(),
             options,
+            spoilt: StdMutex::default(),
+            down: StdMutex::default(),
+            encrypted: Mutex::default(),
             tokens: Mutex::default(),
         };
         Ok(Remote {
@@ -59,26 +63,28 @@ impl Remote {
         })
     }
 
-    /// Asks the mirrors, then the registry itself, until one has what is asked for. The error is
-    /// the registry's own.
-    fn first<T>(
+    /// Asks the mirrors, then the registry itself, until one has what is asked for. What a mirror
+    /// gives must be `good`; the answer of the registry itself is not looked at here, and the error is
+    /// its own.
+    fn first(
         &self,
         name: &Reference,
-        ask: impl AsyncFn(&Endpoint) -> Result<Option<T>, RegistryErrorKind>,
-    ) -> Result<Option<T>, RegistryError> {
-        let endpoints = self
-            .client
-            .options
-            .endpoints(name.registry())
-            .map_err(|e| e.of(name))?;
-        let last = endpoints.len().saturating_sub(1);
-        for (place, endpoint) in endpoints.iter().enumerate() {
-            match self.runtime.block_on(ask(endpoint)) {
-                Ok(None) | Err(_) if place < last => {}
-                other => return other.map_err(|e| e.of(name)),
+        good: impl Fn(&RawDocument) -> bool,
+        ask: impl AsyncFn(&Endpoint) -> Result<Option<RawDocument>, RegistryErrorKind>,
+    ) -> Result<Option<RawDocument>, RegistryError> {
+        let found = self.runtime.block_on(async {
+            let endpoints = self.client.endpoints(name.registry()).await?;
+            let last = endpoints.len().saturating_sub(1);
+            for endpoint in &endpoints[..last] {
+                match ask(endpoint).await {
+                    Ok(Some(found)) if good(&found) => return Ok(Some(found)),
+                    Ok(_) => {}
+                    Err(error) => self.client.mirror_failed(endpoint, &error),
+                }
             }
-        }
-        Ok(None)
+            ask(&endpoints[last]).await
+        });
+        found.map_err(|e: RegistryErrorKind| e.of(name))
     }
 }
 
@@ -109,11 +115,13 @@ impl Remote {
         digest: &Digest,
         bytes: &PushBytes,
     ) -> Result<bool, RegistryError> {
-        let registry = self.registry(name)?;
-        let pushed = self
-            .client
-            .push_blob(&registry, name.repository(), digest, bytes);
-        self.runtime.block_on(pushed).map_err(|e| e.of(name))
+        let client = &self.client;
+        let pushed = self.runtime.block_on(async {
+            let registry = client.registry(name.registry()).await?;
+            let repository = name.repository();
+            client.push_blob(&registry, repository, digest, bytes).await
+        });
+        pushed.map_err(|e| e.of(name))
     }
 
     /// Makes the name's tag stand for a manifest whose blobs are there.
@@ -123,15 +131,15 @@ impl Remote {
         media_type: &str,
         bytes: Vec<u8>,
     ) -> Result<(), RegistryError> {
-        let registry = self.registry(name)?;
-        let pushed = self.client.push_manifest(
-            &registry,
-            name.repository(),
-            name.tag().unwrap_or("latest"),
-            media_type,
-            bytes,
-        );
-        self.runtime.block_on(pushed).map_err(|e| e.of(name))
+        let client = &self.client;
+        let pushed = self.runtime.block_on(async {
+            let registry = client.registry(name.registry()).await?;
+            let (repository, tag) = (name.repository(), name.tag().unwrap_or("latest"));
+            client
+                .push_manifest(&registry, repository, tag, media_type, bytes)
+                .await
+        });
+        pushed.map_err(|e| e.of(name))
     }
 
     /// What a name's tag stands for in the registry itself, whatever mirrors say.
@@ -140,22 +148,26 @@ impl Remote {
         name: &Reference,
         limit: u64,
     ) -> Result<Option<RawDocument>, RegistryError> {
-        let registry = self.registry(name)?;
-        let tag = name.tag().unwrap_or("latest");
-        let asked = self.client.manifest(&registry, name, tag, limit);
-        self.runtime.block_on(asked).map_err(|e| e.of(name))
-    }
-
-    fn registry(&self, name: &Reference) -> Result<Endpoint, RegistryError> {
-        let registry = self.client.options.registry(name.registry());
-        registry.map_err(|e| e.of(name))
+        let client = &self.client;
+        let asked = self.runtime.block_on(async {
+            let registry = client.registry(name.registry()).await?;
+            let tag = name.tag().unwrap_or("latest");
+            client.manifest(&registry, name, tag, limit).await
+        });
+        asked.map_err(|e| e.of(name))
     }
 }
 
 impl Source for Remote {
     fn top(&self, name: &Reference, limit: u64) -> Result<Option<RawDocument>, RegistryError> {
         let wanted = name.digest().or(name.tag()).unwrap_or("latest");
-        self.first(name, async |endpoint| {
+        let pinned = name.digest().and_then(|digest| digest.parse().ok());
+        let good = |found: &RawDocument| {
+            let is_right = |digest: &Digest| digest.matches(&found.bytes);
+            pinned.as_ref().is_none_or(is_right)
+                && document::parse(&found.bytes, &found.media_type).is_ok()
+        };
+        self.first(name, good, async |endpoint| {
             self.client.manifest(endpoint, name, wanted, limit).await
         })
     }
@@ -168,7 +180,8 @@ impl Source for Remote {
         is_manifest: bool,
     ) -> Result<RawDocument, RegistryError> {
         let wanted = digest.to_string();
-        let found = self.first(name, async |endpoint| match is_manifest {
+        let good = |found: &RawDocument| digest.matches(&found.bytes);
+        let found = self.first(name, good, async |endpoint| match is_manifest {
             true => self.client.manifest(endpoint, name, &wanted, size).await,
             false => self.client.small_blob(endpoint, name, &wanted, size).await,
         })?;
@@ -186,20 +199,47 @@ impl Source for Remote {
         digest: &Digest,
         size: u64,
     ) -> Result<Box<dyn Read + Send>, RegistryError> {
-        let endpoints = self
-            .client
-            .options
-            .endpoints(name.registry())
-            .map_err(|e| e.of(name))?;
         let client = self.client.clone();
+        let endpoints = self.runtime.block_on(client.endpoints(name.registry()));
+        let mut endpoints = endpoints.map_err(|e| e.of(name))?;
+        let is_spoilt = lock(&client.spoilt).contains(digest);
+        if is_spoilt {
+            endpoints.drain(..endpoints.len().saturating_sub(1));
+        }
+        let has_mirrors = endpoints.len() > 1;
         let repository = name.repository().to_owned();
-        Ok(stream_blob(
+        let bytes = stream_blob(
             self.runtime.handle(),
-            client,
+            client.clone(),
             endpoints,
             repository,
             digest.clone(),
             size,
-        ))
+        );
+        if !has_mirrors {
+            return Ok(bytes);
+        }
+        Ok(Box::new(OfMirror {
+            inner: VerifyingReader::new(bytes, digest.clone(), size),
+            client,
+            digest: digest.clone(),
+        }))
+    }
+}
+
+/// Bytes that may be a mirror's: if they prove wrong, the registry itself is asked the next time.
+struct OfMirror<R> {
+    inner: VerifyingReader<R>,
+    client: Arc<Client>,
+    digest: Digest,
+}
+
+impl<R: Read> Read for OfMirror<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buf).inspect_err(|error| {
+            if error.get_ref().is_some_and(|e| e.is::<VerifyError>()) {
+                lock(&self.client.spoilt).insert(self.digest.clone());
+            }
+        })
     }
 }
