@@ -182,7 +182,7 @@ fn blame_kernel_file(error: AssembleError, kernel: &Kernel) -> BuildError {
     } = &error
         && let Some(span) = kernel_place(kernel, key)
     {
-        let message = format!("{image} has no file {path:?} (kernel.{key})");
+        let message = format!("{image} has no file {path} (named by kernel.{key})");
         return setting(span, message, hint);
     }
     error.into()

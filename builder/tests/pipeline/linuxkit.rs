@@ -129,22 +129,22 @@ fn late_errors_name_their_place_and_what_to_do() {
         (
             "kernel:\n  image: test/bare:1\n",
             "os.yml:2:10: ",
-            ["no file \"kernel.tar\"", "tar: none"],
+            ["no file kernel.tar (named by", "tar: none"],
         ),
         (
             "kernel:\n  image: test/bare:1\n  tar: mods.tar\n",
             "os.yml:3:8: ",
-            ["no file \"mods.tar\"", "tar: none"],
+            ["no file mods.tar (named by", "tar: none"],
         ),
         (
             "kernel:\n  image: test/bare:1\n  binary: bzImage\n",
             "os.yml:3:11: ",
-            ["no file \"bzImage\"", "help: name the file"],
+            ["no file bzImage (named by", "help: name the file"],
         ),
         (
             "kernel:\n  image: test/bare:1\n  tar: none\n  ucode: u.cpio\n",
             "os.yml:4:10: ",
-            ["no file \"u.cpio\"", "leave the key out"],
+            ["no file u.cpio (named by", "leave the key out"],
         ),
         (
             "kernel:\n  image: test/text:1\n",
