@@ -51,12 +51,13 @@ demo: tools build ## build a Docker host from Debian's packages and boot it in Q
 story: tools ## push an ISO to a simulated vCenter, let Terraform make three VMs, boot them; then version 2
 	CI=1 $(CARGO) test $(CHECKED) --test story -- --ignored --nocapture
 
-bench: tools build ## measure a cold build of the Docker host, a push, and disks beside qemu-img
+bench: tools build ## measure builds and how they grow, a push, and disks and the ISO beside other programs
 	testdata/bench
 	testdata/bench-push
 	$(CARGO) build --release --locked --workspace --example convert_disk --example make_iso
 	testdata/bench-disks
 	testdata/bench-iso
+	testdata/bench-growth --svg target/growth.svg
 
 soak: tools ## the tests that take long: random layers, faults, boots, rules switched off, fuzzing
 	LKBUILD_RANDOM_SEQUENCES=20000 $(CARGO) test --locked --package lkbuild --test layers

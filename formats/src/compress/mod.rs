@@ -40,6 +40,7 @@ mod deflate;
 mod encode;
 mod format;
 pub mod reuse;
+mod runs;
 mod stitch;
 mod zstd_frame;
 

@@ -9,13 +9,15 @@ use super::format::{
     DEFLATE_FINAL_BLOCK, GZIP_HEADER, INLINE_BODY_BYTES, LITERAL_RUN_BYTES, SEGMENT_BYTES,
     ZSTD_WINDOW_LOG_MIN,
 };
+use super::runs::Runs;
 use super::zstd_frame::{frame_header, raw_blocks};
 
 /// Writes one compressed stream: literal bytes are compressed here, bodies come as segments.
 ///
 /// The stream is a row of entries, each ended by [`entry_boundary`](Self::entry_boundary): any
 /// literal bytes and at most one body. zstd frames end only there. An entry's literal bytes are
-/// held in memory until its body or its end, in zstd those of up to 256 KiB of entries.
+/// held in memory until its body or its end, in zstd those of up to 256 KiB of entries. Long rows of
+/// them are compressed on all cores, some runs ahead of the writer.
 pub struct Stitcher<W: Write> {
     out: BufWriter<W>,
     compression: Compression,
@@ -31,6 +33,8 @@ pub struct Stitcher<W: Write> {
     after_body: bool,
     /// Compressed bytes on their way.
     run: Vec<u8>,
+    /// Whole runs that other threads compress; what is written next comes after them.
+    runs: Runs,
 }
 
 impl<W: Write> fmt::Debug for Stitcher<W> {
@@ -59,6 +63,7 @@ impl<W: Write> Stitcher<W> {
             pending_complete: 0,
             after_body: false,
             run: Vec::new(),
+            runs: Runs::default(),
         };
         if matches!(compression, Compression::Gzip { .. }) {
             stream.write(&GZIP_HEADER)?;
@@ -95,12 +100,11 @@ impl<W: Write> Stitcher<W> {
         if matches!(self.compression, Compression::Zstd { .. }) {
             return Ok(());
         }
-        let mut whole = 0;
-        while self.pending.len() - whole >= LITERAL_RUN_BYTES {
-            self.literal_run(whole, whole + LITERAL_RUN_BYTES)?;
-            whole += LITERAL_RUN_BYTES;
+        while self.pending.len() >= LITERAL_RUN_BYTES {
+            let rest = self.pending.split_off(LITERAL_RUN_BYTES);
+            let plain = std::mem::replace(&mut self.pending, rest);
+            self.start_run(plain)?;
         }
-        self.pending.drain(..whole);
         Ok(())
     }
 
@@ -206,8 +210,10 @@ impl<W: Write> Stitcher<W> {
             Compression::None => self.flush_pending()?,
             Compression::Zstd { .. } => {
                 self.flush_complete_entries()?;
+                self.write_runs()?;
                 if self.written_bytes == 0 {
                     // No frame at all is no zstd stream.
+                    self.run.clear();
                     self.run
                         .extend_from_slice(&frame_header(ZSTD_WINDOW_LOG_MIN));
                     raw_blocks(&[], true, &mut self.run);
@@ -224,6 +230,7 @@ impl<W: Write> Stitcher<W> {
                 self.write(&plain_bytes.to_le_bytes())?;
             }
         }
+        self.write_runs()?;
         self.out.flush()?;
         self.out
             .into_inner()
@@ -231,48 +238,89 @@ impl<W: Write> Stitcher<W> {
     }
 
     fn flush_pending(&mut self) -> io::Result<()> {
-        if !self.pending.is_empty() {
-            self.literal_run(0, self.pending.len())?;
-            self.pending.clear();
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.run.clear();
+        encode_run(
+            self.compression,
+            &mut self.scratch,
+            &self.pending,
+            &mut self.run,
+        )?;
+        self.pending.clear();
+        self.write_run()
+    }
+
+    /// Compresses a run, beside the writer where that is worth it.
+    fn start_run(&mut self, plain: Vec<u8>) -> io::Result<()> {
+        if plain.len() < LITERAL_RUN_BYTES {
+            self.run.clear();
+            encode_run(self.compression, &mut self.scratch, &plain, &mut self.run)?;
+            return self.write_run();
+        }
+        self.runs.push(encode_run, self.compression, plain);
+        while self.runs.is_full() {
+            self.write_oldest_run()?;
         }
         Ok(())
     }
 
-    /// Writes a part of `pending` as it is or as deflate blocks.
-    fn literal_run(&mut self, from: usize, to: usize) -> io::Result<()> {
-        self.run.clear();
-        let plain = &self.pending[from..to];
-        match self.compression {
-            Compression::Gzip { level } => {
-                let deflater = self.scratch.deflater(level);
-                deflater.run(&[], plain, &mut self.run)?;
-            }
-            _ => self.run.extend_from_slice(plain),
-        }
-        self.write_run()
+    /// Writes the oldest of the runs that other threads compress; `false` if there is none.
+    fn write_oldest_run(&mut self) -> io::Result<bool> {
+        let Some(run) = self.runs.take().transpose()? else {
+            return Ok(false);
+        };
+        self.written_bytes += run.len() as u64;
+        self.out.write_all(&run)?;
+        Ok(true)
     }
 
     /// Writes the complete entries in `pending` as a zstd frame of their own.
     fn flush_complete_entries(&mut self) -> io::Result<()> {
         let complete = std::mem::take(&mut self.pending_complete);
-        if let (Compression::Zstd { level }, true) = (self.compression, complete > 0) {
-            self.run.clear();
-            let encoder = self.scratch.zstd(level)?;
-            encoder.frame(&self.pending[..complete], &mut self.run)?;
-            self.pending.drain(..complete);
-            self.write_run()?;
+        if complete > 0 {
+            let rest = self.pending.split_off(complete);
+            let plain = std::mem::replace(&mut self.pending, rest);
+            self.start_run(plain)?;
         }
         Ok(())
     }
 
+    /// Writes all runs that are under way.
+    fn write_runs(&mut self) -> io::Result<()> {
+        while self.write_oldest_run()? {}
+        Ok(())
+    }
+
     fn write_run(&mut self) -> io::Result<()> {
+        self.write_runs()?;
         self.written_bytes += self.run.len() as u64;
         self.out.write_all(&self.run)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_runs()?;
         self.written_bytes += bytes.len() as u64;
         self.out.write_all(bytes)
+    }
+}
+
+/// Appends literal bytes to `out` as the stream has them: as they are, as deflate blocks, or as a zstd
+/// frame of their own.
+fn encode_run(
+    compression: Compression,
+    scratch: &mut Scratch,
+    plain: &[u8],
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    match compression {
+        Compression::None => {
+            out.extend_from_slice(plain);
+            Ok(())
+        }
+        Compression::Gzip { level } => scratch.deflater(level).run(&[], plain, out),
+        Compression::Zstd { level } => scratch.zstd(level)?.frame(plain, out),
     }
 }
 
