@@ -58,6 +58,7 @@ bench: tools build ## measure builds and how they grow, a push, and disks and th
 	testdata/bench-disks
 	testdata/bench-iso
 	testdata/bench-growth --svg target/growth.svg
+	$(CARGO) bench --locked --package lkbuild --bench parts
 
 soak: tools ## the tests that take long: random layers, faults, boots, rules switched off, fuzzing
 	LKBUILD_RANDOM_SEQUENCES=20000 $(CARGO) test --locked --package lkbuild --test layers

@@ -254,7 +254,7 @@ impl<W: Write> Stitcher<W> {
 
     /// Compresses a run, beside the writer where that is worth it.
     fn start_run(&mut self, plain: Vec<u8>) -> io::Result<()> {
-        if plain.len() < LITERAL_RUN_BYTES {
+        if plain.len() < LITERAL_RUN_BYTES || self.compression == Compression::None {
             self.run.clear();
             encode_run(self.compression, &mut self.scratch, &plain, &mut self.run)?;
             return self.write_run();
