@@ -177,7 +177,10 @@ impl NewFile {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let (file, named) = match openat(CWD, folder, flags, Mode::from_raw_mode(0o666)) {
             Ok(file) => (File::from(file), None),
-            Err(rustix::io::Errno::NOENT) => return Err(io::ErrorKind::NotFound.into()),
+            Err(rustix::io::Errno::NOENT) => {
+                let reason = format!("there is no folder {}", folder.display());
+                return Err(io::Error::new(io::ErrorKind::NotFound, reason));
+            }
             Err(_) => {
                 let builder = &mut tempfile::Builder::new();
                 builder
@@ -484,6 +487,7 @@ mod tests {
         let error = PendingFile::create(&dir.path().join("no/where"))
             .err()
             .unwrap();
+        assert!(error.to_string().contains("there is no folder"), "{error}");
         assert!(error.to_string().contains("no/where"), "{error}");
         let error = PendingFile::create(dir.path()).err().unwrap();
         assert!(error.to_string().contains("it is a folder"), "{error}");
