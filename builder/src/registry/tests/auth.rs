@@ -92,7 +92,11 @@ fn credentials_do_not_follow_a_redirect_to_another_host() {
 
 #[test]
 fn redirects_in_a_circle_end() {
-    let server = Server::new(|r| status(302).header("location", r.path.clone()));
+    // The circle has an end, so that a client that never gives up fails this test soon.
+    let server = Server::new(|r| match r.earlier < 20 {
+        true => status(302).header("location", r.path.clone()),
+        false => status(404),
+    });
     let error = client(&server).resolve().unwrap_err().to_string();
     assert!(error.contains("more than 5 redirects"), "{error}");
 }
