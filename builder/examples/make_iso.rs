@@ -24,6 +24,7 @@ fn main() {
         initrd: file(initrd),
         cmdline: std::fs::read_to_string(cmdline).unwrap(),
         ram_bytes: 1 << 30,
+        images: Vec::new(),
     };
     let (loaders, _) = Loaders::for_files(&files).unwrap();
     let image = boot_iso(&files, &loaders, "bench", 0).unwrap();

@@ -17,6 +17,7 @@ pub mod lockfile;
 pub mod output;
 pub mod pack;
 pub mod pack_cache;
+pub mod parts;
 pub mod progress;
 pub mod reference;
 pub mod registry;

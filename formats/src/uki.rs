@@ -4,6 +4,9 @@
 //! A small program, the stub, has kernel, initrd, command line and what system it is as sections.
 //! The stub is our own loader, which verifies them as it does on any medium, or one that is given.
 //! One signature covers all of it: sign it after it is made.
+//!
+//! What the initrd is made of ([`BootFiles::images`]) is a section too. The specification names the
+//! sections that a stub reads and measures; others have no meaning to it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +23,8 @@ pub const SECTION_OS_RELEASE: &str = ".osrel";
 pub const SECTION_CMDLINE: &str = ".cmdline";
 /// The kernel's release, as `uname -r` says it.
 pub const SECTION_UNAME: &str = ".uname";
+/// What the initrd is made of: a section that the specification does not know, and stubs pass over.
+pub const SECTION_IMAGES: &str = ".images";
 /// The initrd.
 pub const SECTION_INITRD: &str = ".initrd";
 /// The kernel.
@@ -90,14 +95,26 @@ pub fn uki(files: &BootFiles, options: &UkiOptions) -> Result<Extents, UkiError>
         name,
         content: file.payload().clone(),
     };
+    let images = NewSection {
+        name: SECTION_IMAGES,
+        content: Arc::new(files.images.clone()),
+    };
     let sections = [
+        images,
         text(SECTION_OS_RELEASE, &options.os_release),
         text(SECTION_CMDLINE, &files.cmdline),
         text(SECTION_UNAME, release),
         file(SECTION_INITRD, &files.initrd),
         file(SECTION_LINUX, &files.kernel),
     ];
-    append(stub, &sections).map_err(|error| match error {
+    let made = match append(stub.clone(), &sections) {
+        // It boots without the list: a stub with little room in its headers is no error for it.
+        Err(AppendError::NoRoom { room, needed }) if room + 1 == needed => {
+            append(stub, &sections[1..])
+        }
+        made => made,
+    };
+    made.map_err(|error| match error {
         AppendError::Read(_)
         | AppendError::NotEfi
         | AppendError::Signed
@@ -168,6 +185,7 @@ mod tests {
             initrd: BootFile::read(noise(300_001)).unwrap(),
             cmdline: "console=ttyS0".to_owned(),
             ram_bytes: 1 << 29,
+            images: b"{}".to_vec(),
         }
     }
 
@@ -192,6 +210,7 @@ mod tests {
         assert_eq!(read(&file, ".osrel"), b"ID=test\n");
         assert_eq!(read(&file, ".cmdline"), b"console=ttyS0");
         assert_eq!(read(&file, ".uname"), b"6.1.0-test");
+        assert_eq!(read(&file, ".images"), b"{}");
         assert!(read(&file, ".linux") == kernel());
         assert!(read(&file, ".initrd") == noise(300_001));
         let boot = efi::read_loader(&file).unwrap().unwrap();

@@ -59,6 +59,7 @@ fn iso_hybrid() -> Extents {
         initrd: BootFile::read(b"initrd".to_vec()).unwrap(),
         cmdline: "quiet".to_owned(),
         ram_bytes: 0,
+        images: Vec::new(),
     };
     let loaders = Loaders {
         bios: None,
@@ -106,6 +107,12 @@ fn small_squashfs() -> Vec<u8> {
     image
 }
 
+/// What a build says that an initrd is made of, with every key.
+const IMAGES: &str = r#"{"platform":"linux/amd64","parts":[
+{"section":"onboot","name":"a\u001b","image":"a:1","digest":"sha256:0","path":"a","entries":1,"unpacked_bytes":2}
+]}
+"#;
+
 /// A unified kernel image as small as can be.
 fn unified() -> Vec<u8> {
     let program = write_program(&Program {
@@ -126,6 +133,7 @@ fn unified() -> Vec<u8> {
     let sections = [
         section(".cmdline", "quiet"),
         section(".osrel", "ID=seed\nNAME=\"\u{1b}[1m\"\n"),
+        section(".images", IMAGES),
         section(".initrd", "initrd"),
         section(".linux", "kernel"),
     ];

@@ -6,6 +6,7 @@ use super::standard::{ResolvConf, complete, strip};
 use crate::layer::Escaped;
 use crate::layer::path::{clean, split};
 use crate::pack::PackSet;
+use crate::parts::Parts;
 use crate::tree::{
     Body, IMPLICIT_FOLDER, Inode, InodeId, LayerView, Meta, Node, Replaced, ResolveError,
     SYNTHETIC_MTIME, Tree, apply_layer,
@@ -540,13 +541,14 @@ impl Assembler {
         })
     }
 
-    /// The image that all sections add up to.
+    /// The image that all sections add up to; its parts are not counted yet.
     pub fn finish(self) -> Image {
         Image {
             kernel: self.kernel,
             tree: self.tree,
             packs: self.packs,
             origins: self.origins,
+            parts: Parts::default(),
         }
     }
 }

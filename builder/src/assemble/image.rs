@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Read;
 
 use crate::pack::{PackError, PackSet};
+use crate::parts::Parts;
 use crate::tree::{Body, Tree};
 
 /// A whole system: kernel, command line and everything the initrd or root file system holds.
@@ -18,6 +19,8 @@ pub struct Image {
     pub packs: PackSet,
     /// Who brought what; [`crate::tree::Inode::origin`] is an index into it.
     pub origins: Vec<Origin>,
+    /// What the sections brought, counted when all are there.
+    pub parts: Parts,
 }
 
 /// Kernel, command line and microcode.

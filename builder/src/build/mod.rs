@@ -18,6 +18,7 @@ use crate::config::{Diagnostic, Ids, Moby};
 use crate::layer::Limits;
 use crate::pack::{PackError, PackStore, Workers};
 use crate::pack_cache::PackSources;
+use crate::parts::Parts;
 use crate::progress::{Progress, Step, StepBytes};
 use crate::reference::Reference;
 use crate::registry::{Images, MissingImages, RegistryError, ResolvedImage};
@@ -179,10 +180,14 @@ pub fn build(
         fetched_bytes: context.images.fetched_bytes() - before,
         ..StepBytes::default()
     });
-    assembled.map_err(|error| match error {
+    let mut image = assembled.map_err(|error| match error {
         BuildError::Registry(error) => one_missing(error, context.images),
         error => error,
-    })
+    })?;
+    let known = sections::places(moby, resolved, context.sbom.as_ref());
+    let platform = context.images.platform().to_string();
+    image.parts = Parts::count(&image, &platform, &known)?;
+    Ok(image)
 }
 
 /// Says at once which attached SPDX documents are missing offline.

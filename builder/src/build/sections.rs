@@ -17,6 +17,7 @@ use crate::config::{
 };
 use crate::layer::{LayerError, LayerErrorKind};
 use crate::pack::MakeError;
+use crate::parts::Part;
 use crate::reference::Reference;
 use crate::runtime::{Bundle, Placement};
 use crate::tree::Body;
@@ -25,6 +26,8 @@ use crate::tree::Body;
 const VOLUMES_SOURCE: &str = "linuxkit.volumes";
 const EMPTY_SOURCE: &str = "empty";
 const SBOM_SOURCE: &str = "linuxkit.sbom";
+/// Where init images have the list of their packages.
+const APK_DB: &str = "lib/apk/db/installed";
 /// SBOMs of large images have some ten megabytes.
 const MAX_SBOM_BYTES: u64 = 256 << 20;
 
@@ -118,6 +121,57 @@ pub(super) fn assemble(
         assembler.add_text("sbom", &plan.path, SBOM_SOURCE, joined)?;
     }
     Ok(assembler.finish())
+}
+
+/// What is known of each place in the YAML, which the origins of files name.
+pub(super) fn places(
+    moby: &Moby,
+    resolved: &Resolved,
+    sbom: Option<&SbomPlan>,
+) -> Vec<(String, Part)> {
+    let digest = |image: &Reference| Some(resolved.get(image)?.manifest_digest.to_string());
+    let part = |section: &str, image: Option<&Reference>| Part {
+        section: section.to_owned(),
+        image: image.map(Reference::to_string),
+        digest: image.and_then(digest),
+        ..Part::default()
+    };
+    let mut places: Vec<(String, Part)> = Vec::new();
+    if let Some(image) = &moby.kernel.image {
+        places.push(("kernel".to_owned(), part("kernel", Some(image))));
+    }
+    for (index, image) in moby.init.iter().enumerate() {
+        places.push((format!("init[{index}]"), part("init", Some(image))));
+    }
+    // The joined package database has a place of its own.
+    let database = Part {
+        path: Some(APK_DB.to_owned()),
+        ..part("init", None)
+    };
+    places.push(("init".to_owned(), database));
+    for (index, volume) in moby.volumes.iter().enumerate() {
+        let image = volume.image.as_ref().map(|image| &image.value);
+        let volume = Part {
+            name: Some(volume.name.value.clone()),
+            path: Some(volume.base_path()),
+            ..part("volumes", image)
+        };
+        places.push((format!("volume[{index}]"), volume));
+    }
+    for (section, index, container) in moby.containers() {
+        let container = Part {
+            name: Some(container.name.value.clone()),
+            path: Some(section.bundle_path(index, &container.name)),
+            ..part(section.name(), Some(&container.image))
+        };
+        places.push((format!("{}[{index}]", section.name()), container));
+    }
+    let sbom = Part {
+        path: sbom.map(|plan| plan.path.clone()),
+        ..part("sbom", None)
+    };
+    places.push(("sbom".to_owned(), sbom));
+    places
 }
 
 /// The SBOMs of all images whose files are in the tree, each once per place.

@@ -406,6 +406,9 @@ fn report(written: &Written, progress: &Progress) {
             unchanged: file.unchanged,
         });
     }
+    for part in &written.parts {
+        progress.emit(&Event::Part(part.clone()));
+    }
     tell_steps(written, progress);
     let counters = progress.counters();
     let initrd = written.initrd.unwrap_or_default();

@@ -10,14 +10,19 @@ use crate::inspect::{Options, inspect};
 
 const HELP: &str = "\
 Says what a kernel, initrd, ISO, disk (raw, VMDK, qcow2, VHD, OVA, gcp), tar, squashfs or UEFI program is and \
-what is in it: boot entries, partitions, files, kernel version, command line, containers and their size, the \
-RAM it needs. What the loaders on it expect is compared with what is there.";
+what is in it: boot entries, partitions, files, kernel version, command line, what the initrd is made of, the RAM \
+it needs. What the loaders on it expect is compared with what is there.
+
+What an initrd is made of is told by image and size where an ISO, disk or UEFI program carries the list that \
+lkbuild puts there (boot/images.json; in a UEFI program the section .images), and by container everywhere.";
 
 const EXAMPLES: &str = "\
 Examples:
   lkbuild inspect host.iso
   lkbuild inspect --json host.vmdk | jq '.kernel.version, .loaders[].verified'
       one JSON object; its keys stay as they are
+  lkbuild inspect --json host.iso | jq -r '.initrd.images[] | [.image, .digest, .unpacked_bytes] | @tsv'
+      what it was made of
   lkbuild inspect --security host-initrd.img
       setuid and setgid files and devices as well
 

@@ -70,7 +70,7 @@ impl Inspector {
             return Some(self.gzipped_tar(bytes));
         }
         if at(0, GZIP_MAGIC) || at(0, ZSTD_MAGIC) || at(0, CPIO_MAGIC) {
-            return Some(self.initrd(bytes));
+            return Some(self.initrd(bytes, None));
         }
         // A kernel may look like a boot sector and a UEFI program too.
         if let Some(kernel) = self.kernel(bytes) {

@@ -5,14 +5,25 @@ use formats::boot::efi::read_loader;
 use formats::disk::{LOADER_START_BYTES, read_partitions};
 use formats::fat::{FatEntry, FatReader, Limits};
 
+use super::images::ImageList;
 use super::loaders::Told;
 use super::{Bytes, Inspector, Section, part};
+
+/// A FAT volume.
+pub(super) struct Volume {
+    /// What is in it.
+    pub(super) section: Section,
+    /// What the loaders on it were told.
+    pub(super) told: Vec<Told>,
+    /// What the initrd on it is made of.
+    pub(super) images: Option<ImageList>,
+}
 
 impl Inspector {
     /// A disk without what it is packed in.
     pub(super) fn disk(&mut self, disk: &Bytes) -> Section {
         let mut told: Vec<Told> = bios_loader(disk, LOADER_START_BYTES).into_iter().collect();
-        let (mut rows, mut volumes) = (Vec::new(), Vec::new());
+        let (mut rows, mut volumes, mut images) = (Vec::new(), Vec::new(), None);
         match read_partitions(disk) {
             Ok(partitions) => {
                 for entry in partitions {
@@ -29,9 +40,11 @@ impl Inspector {
                         && entry.is_esp()
                     {
                         let place = entry.start_bytes;
-                        let (volume, loaders) = self.fat(&volume);
-                        told.extend(loaders);
-                        volumes.push(Section::default().number("start_bytes", place).and(volume));
+                        let volume = self.fat(&volume);
+                        told.extend(volume.told);
+                        images = images.or(volume.images);
+                        let start = Section::default().number("start_bytes", place);
+                        volumes.push(start.and(volume.section));
                     }
                 }
             }
@@ -40,25 +53,29 @@ impl Inspector {
         Section::default()
             .table("partitions", rows)
             .table("volumes", volumes)
-            .and(self.loaders(disk, &told))
+            .and(self.loaders(disk, &told, images.as_ref()))
     }
 
     /// A volume alone, on no medium that loaders could know places on.
     pub(super) fn fat_only(&mut self, volume: &Bytes) -> Section {
-        let (section, _) = self.fat(volume);
-        Section::of_kind("fat").and(section)
+        let volume = self.fat(volume);
+        Section::of_kind("fat").and(volume.section)
     }
 
-    /// A FAT volume, and what the loaders on it were told.
-    pub(super) fn fat(&mut self, volume: &Bytes) -> (Section, Vec<Told>) {
+    pub(super) fn fat(&mut self, volume: &Bytes) -> Volume {
         let read = FatReader::open(volume).and_then(|reader| reader.entries(Limits::default()));
         let entries = match read {
             Ok(entries) => entries,
             Err(error) => {
                 self.problem(error.to_string());
-                return (Section::default(), Vec::new());
+                return Volume {
+                    section: Section::default(),
+                    told: Vec::new(),
+                    images: None,
+                };
             }
         };
+        let mut images = None;
         let mut told = Vec::new();
         let mut programs = Vec::new();
         let mut rows = Vec::new();
@@ -68,6 +85,8 @@ impl Inspector {
                     .bytes("bytes", entry.len_bytes)
                     .text("path", &entry.path),
             );
+            images =
+                images.or_else(|| ImageList::at(entry.path.as_bytes(), contiguous(volume, entry)));
             if !entry.path.to_ascii_lowercase().ends_with(".efi") {
                 continue;
             }
@@ -89,7 +108,11 @@ impl Inspector {
             }
         }
         let section = self.list_files(Section::default().text("file_system", "FAT"), rows);
-        (section.table("programs", programs), told)
+        Volume {
+            section: section.table("programs", programs),
+            told,
+            images,
+        }
     }
 }
 

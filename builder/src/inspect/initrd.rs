@@ -7,6 +7,7 @@ use formats::cpio::{Limits, ReadEntry, Reader};
 use formats::payload::PayloadReader;
 
 use super::content::{KEPT_MAX, Name, Names};
+use super::images::ImageList;
 use super::{Bytes, FEW_FILES, Inspector, Section};
 use crate::output::initrd::{ram_bytes, tmpfs_bytes};
 
@@ -31,10 +32,12 @@ struct Content {
     linked: HashMap<(u64, u32), u64>,
     tree_bytes: u64,
     entries: u64,
+    unpacked_bytes: u64,
 }
 
 impl Inspector {
-    pub(super) fn initrd(&mut self, bytes: &Bytes) -> Section {
+    /// An initrd, with the list of what it is made of, if there is one.
+    pub(super) fn initrd(&mut self, bytes: &Bytes, images: Option<&ImageList>) -> Section {
         let mut content = Content::default();
         let input = BufReader::with_capacity(1 << 18, PayloadReader::new(bytes));
         let mut reader = Reader::new(input, Limits::default());
@@ -48,7 +51,7 @@ impl Inspector {
                 }
             }
         }
-        content.describe(bytes.len_bytes(), self)
+        content.describe(bytes.len_bytes(), images, self)
     }
 }
 
@@ -77,6 +80,7 @@ impl Content {
             return;
         }
         self.entries += 1;
+        self.unpacked_bytes = self.unpacked_bytes.saturating_add(bytes);
         if entry.name.starts_with(MICROCODE) && self.microcode.len() < FEW_FILES {
             self.microcode.push(entry.name.clone());
         }
@@ -105,7 +109,12 @@ impl Content {
         self.linked.get(&key).copied().unwrap_or(own)
     }
 
-    fn describe(self, initrd_bytes: u64, inspector: &Inspector) -> Section {
+    fn describe(
+        self,
+        initrd_bytes: u64,
+        images: Option<&ImageList>,
+        inspector: &mut Inspector,
+    ) -> Section {
         let packed = self.packed.iter().map(|packed| {
             Section::default()
                 .text("compression", &packed.container)
@@ -113,12 +122,15 @@ impl Content {
                 .number("entries", packed.entries)
                 .bytes("unpacked_bytes", packed.bytes)
         });
-        let section = Section::of_kind("initrd")
+        let mut section = Section::of_kind("initrd")
             .bytes("initrd_bytes", initrd_bytes)
             .number("entry_count", self.entries)
             .bytes("ram_bytes", ram_bytes(self.tree_bytes, initrd_bytes))
             .table("archives", packed.collect())
             .list("microcode", &self.microcode);
+        if let Some(images) = images {
+            section = inspector.images(section, images, self.entries, self.unpacked_bytes);
+        }
         self.names.describe(section, inspector)
     }
 }

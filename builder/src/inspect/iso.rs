@@ -1,9 +1,10 @@
 //! ISO 9660 images.
 
 use formats::disk::read_partitions;
-use formats::iso::{EntryKind, IsoReader, Limits, Names};
+use formats::iso::{EntryKind, IsoEntry, IsoReader, Limits, Names};
 
 use super::disk::{bios_loader, type_name};
+use super::images::ImageList;
 use super::{Bytes, Inspector, Section, part};
 
 /// Platforms of the boot catalog (El Torito 1.0, 2.1; UEFI specification 2.10, 13.3.2).
@@ -37,6 +38,7 @@ impl Inspector {
             Vec::new()
         });
         let (mut rows, mut told, mut volumes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut images = None;
         for entry in &entries {
             let platform = match entry.platform {
                 PLATFORM_BIOS => "BIOS",
@@ -55,10 +57,10 @@ impl Inspector {
                 PLATFORM_UEFI => {
                     let rest = image.len_bytes().saturating_sub(entry.start_bytes);
                     if let Some(volume) = part(image, entry.start_bytes, rest) {
-                        let (volume, loaders) = self.fat(&volume);
-                        told.extend(loaders);
+                        let volume = self.fat(&volume);
+                        told.extend(volume.told);
                         let start = Section::default().number("start_bytes", entry.start_bytes);
-                        volumes.push(start.and(volume));
+                        volumes.push(start.and(volume.section));
                     }
                 }
                 _ => {}
@@ -79,6 +81,7 @@ impl Inspector {
         }
         section = match reader.entries(Names::RockRidge, Limits::default()) {
             Ok(entries) => {
+                images = entries.iter().find_map(|entry| image_list(image, entry));
                 let files = entries
                     .iter()
                     .filter(|entry| matches!(entry.kind, EntryKind::File { .. }));
@@ -96,6 +99,18 @@ impl Inspector {
         };
         section
             .table("volumes", volumes)
-            .and(self.loaders(image, &told))
+            .and(self.loaders(image, &told, images.as_ref()))
     }
+}
+
+/// The list of images, if an entry is that.
+fn image_list(image: &Bytes, entry: &IsoEntry) -> Option<ImageList> {
+    let EntryKind::File { extents } = &entry.kind else {
+        return None;
+    };
+    let [extent] = extents.as_slice() else {
+        return None;
+    };
+    let bytes = part(image, extent.start, entry.len_bytes);
+    ImageList::at(&entry.path, bytes)
 }

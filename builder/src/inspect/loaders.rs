@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use formats::boot::{BootSpec, Extent};
 use formats::payload::crc32;
 
+use super::images::ImageList;
 use super::{Bytes, Inspector, Section, part};
 
 /// What one loader was told.
@@ -17,8 +18,14 @@ pub(super) struct Told {
 }
 
 impl Inspector {
-    /// Compares what loaders were told with a medium, and looks at what the first one loads.
-    pub(super) fn loaders(&mut self, medium: &Bytes, told: &[Told]) -> Section {
+    /// Compares what loaders were told with a medium, and looks at what the first one loads;
+    /// `images` is the list of what its initrd is made of.
+    pub(super) fn loaders(
+        &mut self,
+        medium: &Bytes,
+        told: &[Told],
+        images: Option<&ImageList>,
+    ) -> Section {
         let mut seen = HashMap::new();
         let mut rows = Vec::new();
         for told in told {
@@ -43,7 +50,7 @@ impl Inspector {
             section = self.boot_kernel(section, &kernel);
         }
         if let Some(initrd) = extent(first.spec.initrd) {
-            section = section.section("initrd", self.initrd(&initrd));
+            section = section.section("initrd", self.initrd(&initrd, images));
         }
         section
     }

@@ -10,6 +10,7 @@
 mod content;
 mod detect;
 mod disk;
+mod images;
 mod initrd;
 mod iso;
 mod kernel;

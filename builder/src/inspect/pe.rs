@@ -4,9 +4,11 @@ use formats::boot::efi::read_loader;
 use formats::payload::{Payload, crc32};
 use formats::pe::PeFile;
 use formats::uki::{
-    SECTION_CMDLINE, SECTION_INITRD, SECTION_LINUX, SECTION_OS_RELEASE, SECTION_UNAME,
+    SECTION_CMDLINE, SECTION_IMAGES, SECTION_INITRD, SECTION_LINUX, SECTION_OS_RELEASE,
+    SECTION_UNAME,
 };
 
+use super::images::ImageList;
 use super::{Bytes, Inspector, Section, part};
 
 /// Texts in sections are shorter.
@@ -90,8 +92,12 @@ impl Inspector {
         if let Some(kernel) = content(SECTION_LINUX) {
             section = self.boot_kernel(section, &kernel);
         }
+        let images = content(SECTION_IMAGES).map(|bytes| ImageList {
+            place: SECTION_IMAGES,
+            bytes,
+        });
         if let Some(initrd) = content(SECTION_INITRD) {
-            section = section.section("initrd", self.initrd(&initrd));
+            section = section.section("initrd", self.initrd(&initrd, images.as_ref()));
         }
         section
     }

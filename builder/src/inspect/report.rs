@@ -29,6 +29,8 @@ pub enum Value {
     Number(u64),
     /// A length.
     Bytes(u64),
+    /// A digest, escaped; people see its start.
+    Digest(String),
     /// Yes or no.
     Flag(bool),
     /// Texts.
@@ -64,6 +66,11 @@ impl Section {
 
     pub(super) fn bytes(self, key: &'static str, bytes: u64) -> Self {
         self.with(key, Value::Bytes(bytes))
+    }
+
+    /// A digest from the file, which may be any text: it is escaped.
+    pub(super) fn digest(self, key: &'static str, digest: &str) -> Self {
+        self.with(key, Value::Digest(escaped(digest.as_bytes())))
     }
 
     pub(super) fn flag(self, key: &'static str, flag: bool) -> Self {
@@ -117,7 +124,7 @@ fn escaped(text: &[u8]) -> String {
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Value::Text(text) => text.serialize(serializer),
+            Value::Text(text) | Value::Digest(text) => text.serialize(serializer),
             Value::Number(number) | Value::Bytes(number) => number.serialize(serializer),
             Value::Flag(flag) => flag.serialize(serializer),
             Value::List(texts) => texts.serialize(serializer),
@@ -161,11 +168,19 @@ impl fmt::Display for Value {
             Value::Text(text) => f.write_str(text),
             Value::Number(number) => write!(f, "{number}"),
             Value::Bytes(bytes) => f.write_str(&size(*bytes)),
+            Value::Digest(digest) => f.write_str(short(digest)),
             Value::Flag(true) => f.write_str("yes"),
             Value::Flag(false) => f.write_str("no"),
             Value::List(_) | Value::Section(_) | Value::Table(_) => Ok(()),
         }
     }
+}
+
+/// A digest's algorithm and first twelve digits.
+fn short(digest: &str) -> &str {
+    const DIGITS: usize = 12;
+    let digits = digest.find(':').map_or(0, |colon| colon + 1);
+    digest.get(..digits + DIGITS).unwrap_or(digest)
 }
 
 const INDENT: usize = 2;

@@ -102,7 +102,7 @@ impl Inspector {
             section = self.boot_kernel(section, &kernel);
         }
         if let Some(initrd) = find(&[INITRD]) {
-            section = section.section("initrd", self.initrd(&initrd));
+            section = section.section("initrd", self.initrd(&initrd, None));
         }
         section
     }

@@ -72,6 +72,7 @@ impl<'a> Media<'a> {
             initrd,
             cmdline: kernel.cmdline.clone(),
             ram_bytes: summary.ram_bytes,
+            images: self.image.parts.to_json(),
         })
     }
 

@@ -25,6 +25,7 @@ use super::uki::{MakeUkiError, make_uki};
 use crate::assemble::{Image, Kernel};
 use crate::atomic::{PendingFile, WriteFileError, commit, folder_of, make_folder};
 use crate::pack::PackError;
+use crate::parts::Part;
 use crate::tree::SYNTHETIC_MTIME;
 
 /// Where outputs go.
@@ -63,6 +64,8 @@ pub struct Written {
     pub files: Vec<WrittenFile>,
     /// What is known of the initrd, where one was written.
     pub initrd: Option<InitrdSummary>,
+    /// What each section brought to it, or to the tree that was written.
+    pub parts: Vec<Part>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// How long making the initrd took.
@@ -236,6 +239,7 @@ pub fn write(
             })
             .collect(),
         initrd: job.media.summary(),
+        parts: image.parts.parts.clone(),
         initrd_time: job.media.initrd_time(),
         warnings: job.warnings,
         output_times: job.times,

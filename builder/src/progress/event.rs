@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::step::{Step, StepBytes};
+use crate::parts::Part;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -58,6 +59,8 @@ pub enum Event {
         /// It was there already, with the same bytes.
         unchanged: bool,
     },
+    /// What one section of the YAML brought to the initrd.
+    Part(Part),
     /// How far a transfer is; at most one a second.
     Progress {
         /// Name of its task.
@@ -199,6 +202,7 @@ impl Event {
                 let verb = if *unchanged { "unchanged:" } else { "wrote" };
                 Some(format!("{verb} {path} ({})", size(*bytes)))
             }
+            Event::Part(part) => Some(part_line(part)),
             Event::Start { task } => Some(task.clone()),
             Event::Pushed {
                 path,
@@ -255,6 +259,21 @@ impl Event {
             | Event::Summary { .. } => None,
         }
     }
+}
+
+/// A row of a table: lengths and images below each other.
+fn part_line(part: &Part) -> String {
+    let length = size(part.unpacked_bytes);
+    let what = match &part.name {
+        Some(name) => format!("{}/{name}", part.section),
+        None => part.section.clone(),
+    };
+    let of = part.image.as_ref().or(part.path.as_ref());
+    let line = format!(
+        "part {length:>9}  {what:28}  {}",
+        of.map_or("", String::as_str)
+    );
+    line.trim_end().to_owned()
 }
 
 /// A length for people: `12.3 MB` (powers of ten, as disks and downloads are measured).

@@ -76,7 +76,7 @@ impl Sink {
             Style::Human { verbose } => verbose,
         };
         let shown = match event {
-            Event::Detail { .. } | Event::Step { .. } => verbose,
+            Event::Detail { .. } | Event::Part(_) | Event::Step { .. } => verbose,
             // A bar shows it, and a log has no use for the end of it.
             Event::Start { .. } => self.bars.is_none(),
             _ => true,

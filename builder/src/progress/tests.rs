@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::size;
 use super::*;
+use crate::parts::Part;
 
 #[test]
 fn events_are_json_objects_with_their_kind() {
@@ -83,6 +84,15 @@ fn one_of_each() -> Vec<Event> {
             bytes: 0,
             unchanged: true,
         },
+        Event::Part(Part {
+            section: text(),
+            name: Some(text()),
+            image: Some(text()),
+            digest: Some(text()),
+            path: Some(text()),
+            entries: 0,
+            unpacked_bytes: 0,
+        }),
         Event::Progress {
             task: text(),
             bytes: 0,
@@ -145,6 +155,7 @@ fn one_of_each() -> Vec<Event> {
             | Event::End { .. }
             | Event::Layer { .. }
             | Event::Output { .. }
+            | Event::Part(_)
             | Event::Progress { .. }
             | Event::Pushed { .. }
             | Event::Image { .. }

@@ -34,6 +34,7 @@ fn files(system: &System, ram_mib: u64) -> BootFiles {
         initrd: file("os-initrd.img"),
         cmdline: system.cmdline(),
         ram_bytes: ram_mib << 20,
+        images: Vec::new(),
     }
 }
 

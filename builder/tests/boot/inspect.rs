@@ -116,9 +116,23 @@ fn assert_boots(report: &Value) {
     assert!(cmdline.contains("console=ttyS0"), "{cmdline}");
 }
 
+/// What a medium says of the images that its initrd is made of.
+fn assert_images(report: &Value) {
+    let images = report["initrd"]["images"].as_array().unwrap();
+    let sections: Vec<_> = images.iter().map(|row| &row["section"]).collect();
+    let expected = [
+        "kernel", "init", "init", "onboot", "onboot", "onboot", "files",
+    ];
+    assert_eq!(sections, expected);
+    for row in images.iter().filter(|row| row["section"] != "files") {
+        assert!(row["digest"].as_str().unwrap().starts_with("sha256:"));
+    }
+}
+
 /// What a disk says besides that.
 fn assert_disk(report: &Value) {
     assert_boots(report);
+    assert_images(report);
     assert_eq!(report["partitions"][0]["type"], "EFI system partition");
     let files = report["volumes"][0]["files"].as_array().unwrap();
     assert!(files.iter().any(|file| file["path"] == "boot/initrd.img"));
@@ -149,6 +163,7 @@ fn outputs_are_told_by_their_bytes() {
         }
     }
     let uki = whole(&system.file("os.efi"), &[]);
+    assert_images(&uki);
     assert_eq!(uki["verified"], true);
     assert_eq!(uki["signed"], false);
     let initrd = whole(&system.file("os-initrd.img"), &["--files", "--security"]);

@@ -518,6 +518,7 @@ fn an_initrd_that_no_firmware_can_place_is_refused() {
         initrd: BootFile::with_crc32(Extents::new(gib << 30), 0),
         cmdline: String::new(),
         ram_bytes: 0,
+        images: Vec::new(),
     };
     let (loaders, missing) = Loaders::for_files(&files(1)).unwrap();
     assert!(loaders.bios.is_some() && loaders.efi.is_some() && missing.is_none());

@@ -21,6 +21,7 @@ mod linuxkit;
 mod linuxkit_cache;
 mod lock;
 mod machine;
+mod made_of;
 mod memory;
 mod names;
 mod offline;

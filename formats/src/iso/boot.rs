@@ -56,7 +56,14 @@ const README: &str = "\
 This medium boots a Linux system that was built by lkbuild from a LinuxKit YAML:
 the kernel /boot/kernel with the initrd /boot/initrd.img. The command line that
 it gives the kernel is in /boot/cmdline (for reading: a change has no effect).
+";
 
+/// What it says of [`BootFiles::images`].
+const README_IMAGES: &str = "\
+What images the initrd is made of is in /boot/images.json.
+";
+
+const README_COPY: &str = "
 It boots from CD, USB stick and disk. To write it to a stick, copy the whole
 image, byte by byte: dd if=NAME.iso of=/dev/STICK bs=4M oflag=direct. What is
 on the stick is lost.
@@ -90,7 +97,8 @@ pub fn boot_iso(
             .efi
             .map(|_| (lba(VOLUME_START_BYTES), partition_bytes)),
     };
-    let plan = plan_bootable(&tree(&volume, time)?, &options, &images)?;
+    let readme = readme(files);
+    let plan = plan_bootable(&tree(&volume, &readme, time)?, &options, &images)?;
 
     let bios = volume.bios.as_ref();
     let mut content = disk::hybrid_tables(plan.len_bytes, partition_bytes, volume.id, bios)?;
@@ -98,8 +106,8 @@ pub fn boot_iso(
         content.place(LOADER_START_BYTES, bios.loader.clone())?;
     }
     content.place(plan.metadata_start_bytes, plan.metadata)?;
-    for ((start_bytes, _), text) in plan.files.into_iter().zip([README]) {
-        content.place(start_bytes, text.as_bytes().to_vec())?;
+    for ((start_bytes, _), text) in plan.files.into_iter().zip([readme]) {
+        content.place(start_bytes, text.into_bytes())?;
     }
     content.place(VOLUME_START_BYTES, volume.content)?;
     Ok(BootIso {
@@ -108,13 +116,21 @@ pub fn boot_iso(
     })
 }
 
+fn readme(files: &BootFiles) -> String {
+    let images = match files.images.is_empty() {
+        true => "",
+        false => README_IMAGES,
+    };
+    [README, images, README_COPY].concat()
+}
+
 fn lba(bytes: u64) -> u32 {
     u32::try_from(bytes / SECTOR_BYTES).unwrap_or(u32::MAX)
 }
 
 /// The volume's files as files of the ISO, under the same paths: copied to a FAT-formatted stick,
 /// they boot under UEFI as well.
-fn tree(volume: &BootVolume, mtime: i64) -> Result<IsoTree, IsoError> {
+fn tree(volume: &BootVolume, readme: &str, mtime: i64) -> Result<IsoTree, IsoError> {
     let attributes = |mode| Attributes {
         mode,
         uid: 0,
@@ -144,7 +160,7 @@ fn tree(volume: &BootVolume, mtime: i64) -> Result<IsoTree, IsoError> {
         };
         tree.file(BIOS_LOADER_PATH, attributes(FILE), source)?;
     }
-    let len_bytes = README.len() as u64;
+    let len_bytes = readme.len() as u64;
     let source = FileSource::New { len_bytes };
     tree.file(b"README.txt", attributes(FILE), source)?;
     Ok(tree)

@@ -66,6 +66,7 @@ mod tests {
             initrd: BootFile::read(vec![1; 4 << 20]).unwrap(),
             cmdline: "console=ttyS0".into(),
             ram_bytes: 1300 << 20,
+            images: Vec::new(),
         };
         let loaders = Loaders {
             bios: Some(BiosCode::own()),

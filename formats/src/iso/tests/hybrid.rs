@@ -31,12 +31,16 @@ const LOADERS: Loaders = Loaders {
     }),
 };
 
+/// Length of what stands for a list of images; more than a cluster.
+const IMAGES_BYTES: usize = 3000;
+
 fn boot_files(initrd: impl Payload + 'static) -> BootFiles {
     BootFiles {
         kernel: BootFile::read(noise(3_000_001)).unwrap(),
         initrd: BootFile::read(initrd).unwrap(),
         cmdline: "console=ttyS0".to_owned(),
         ram_bytes: 1 << 30,
+        images: text(IMAGES_BYTES),
     }
 }
 
@@ -138,7 +142,12 @@ fn judges_of_the_hybrid_have_no_complaint() {
         ];
         xorriso(file.path(), &arguments);
         assert!(std::fs::read(to).unwrap() == text(initrd_bytes));
-        for (kind, name) in [("-R", "/boot/kernel"), ("-J", "/boot/kernel")] {
+        for (kind, name, bytes) in [
+            ("-R", "/boot/kernel", noise(3_000_001)),
+            ("-J", "/boot/kernel", noise(3_000_001)),
+            ("-R", "/boot/images.json", text(IMAGES_BYTES)),
+            ("-J", "/boot/images.json", text(IMAGES_BYTES)),
+        ] {
             let Some(isoinfo) = judge("isoinfo") else {
                 return;
             };
@@ -146,7 +155,7 @@ fn judges_of_the_hybrid_have_no_complaint() {
                 .args([kind, "-i", path, "-x", name])
                 .output()
                 .unwrap();
-            assert!(output.stderr.is_empty() && output.stdout == noise(3_000_001));
+            assert!(output.stderr.is_empty() && output.stdout == bytes);
         }
         let (out, err) = judged("isoinfo", &["-d", "-i", path]).unwrap();
         assert!(
@@ -184,15 +193,18 @@ fn judges_of_the_hybrid_have_no_complaint() {
         for path in [
             "::/EFI/BOOT/BOOTX64.EFI",
             "::/boot/kernel",
+            "::/boot/images.json",
             "::/boot/initrd.img",
         ] {
             assert!(list.contains(path), "{list}");
         }
-        let output = Command::new(judge("mtype").unwrap())
-            .args(["-i", &offset, "::/boot/initrd.img"])
-            .output()
-            .unwrap();
-        assert!(output.stdout == text(initrd_bytes));
+        for (name, bytes) in [("initrd.img", initrd_bytes), ("images.json", IMAGES_BYTES)] {
+            let output = Command::new(judge("mtype").unwrap())
+                .args(["-i", &offset, &format!("::/boot/{name}")])
+                .output()
+                .unwrap();
+            assert!(output.stdout == text(bytes), "{name}");
+        }
     }
 }
 
