@@ -14,7 +14,8 @@ what is in it: boot entries, partitions, files, kernel version, command line, wh
 it needs. What the loaders on it expect is compared with what is there.
 
 What an initrd is made of is told by image and size where an ISO, disk or UEFI program carries the list that \
-lkbuild puts there (boot/images.json; in a UEFI program the section .images), and by container everywhere.";
+lkbuild puts there (boot/images.json; in a UEFI program the section .images) or a tar says who brought each file, \
+and by container everywhere.";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,6 +7,7 @@ use flate2::read::MultiGzDecoder;
 use formats::payload::{FilePayload, PayloadReader};
 
 use super::content::{Name, Names};
+use super::origins::Origins;
 use super::{Bytes, Inspector, Section, part};
 use crate::layer::Limits;
 use crate::layer::archive::{Archive, RawEntry};
@@ -27,6 +28,7 @@ struct Content {
     kinds: [(&'static str, u64); 5],
     body_bytes: u64,
     names: Names,
+    origins: Origins,
     /// Files to look into: their names and places.
     inner: Vec<(Vec<u8>, u64, u64)>,
 }
@@ -62,6 +64,8 @@ impl Content {
             path: name,
         };
         let capability = capability.map(|xattr| &*xattr.value);
+        let (source, location) = &entry.origin;
+        self.origins.add(source, location, entry.size);
         self.names.add(&name, capability, inspector);
     }
 
@@ -78,6 +82,7 @@ impl Content {
             section = section.number(key, count);
         }
         section = section.bytes("unpacked_bytes", self.body_bytes);
+        section = self.origins.describe(section);
         self.names.describe(section, inspector)
     }
 }

@@ -32,6 +32,9 @@ pub struct RawEntry {
     pub device: (u32, u32),
     /// Length of the body in bytes, holes included.
     pub size: u64,
+    /// Who brought it, as tars of LinuxKit and this program say: an image's full name or another
+    /// word, and the place in the YAML; empty where they say nothing.
+    pub origin: (Vec<u8>, Vec<u8>),
     sparse: Option<SparseMap>,
 }
 
@@ -56,6 +59,7 @@ struct Pax {
     gid: Option<u64>,
     mtime: Option<i64>,
     xattrs: Vec<Xattr>,
+    origin: (Vec<u8>, Vec<u8>),
     sparse: PaxSparse,
 }
 
@@ -228,6 +232,7 @@ impl<'l, R: Read> Archive<'l, R> {
             xattrs: pax.xattrs,
             device,
             size,
+            origin: pax.origin,
             sparse,
         })
     }
@@ -453,6 +458,8 @@ impl Pax {
                 false => Ok(None),
             };
             match key {
+                b"LINUXKIT.source" => pax.origin.0 = value.to_vec(),
+                b"LINUXKIT.location" => pax.origin.1 = value.to_vec(),
                 b"path" => pax.path = given.then(|| value.to_vec()),
                 b"linkpath" => pax.link = given.then(|| value.to_vec()),
                 b"size" => pax.size = number("PAX size")?,

@@ -11,7 +11,7 @@ use testdata::{Compression, Image, Layer, Layout};
 
 use crate::disks::bz_image;
 use crate::program::{Bench, shown};
-use crate::system;
+use crate::{read, system};
 
 /// Formats that carry the list, and the file of each.
 const MEDIA: [(&str, &str); 8] = [
@@ -232,6 +232,44 @@ fn every_medium_says_by_image_what_its_initrd_is_made_of() {
         row.contains(&digest[..19]) && !row.contains(&digest[..20]),
         "{row}"
     );
+}
+
+#[test]
+fn a_tar_says_by_image_what_is_in_it() {
+    let bench = Bench::new(&images());
+    let parts = build(&bench, "tar,docker");
+    for name in ["os.tar", "os.docker"] {
+        let (report, code) = inspect(&bench, &bench.out().join(name));
+        assert_eq!(code, 0, "{report:#}");
+        let rows = report["images"].as_array().unwrap();
+        let of = |rows: &[Value]| -> Vec<_> {
+            rows.iter()
+                .map(|row| (row["section"].clone(), row["image"].clone()))
+                .collect()
+        };
+        assert_eq!(of(rows), of(&parts), "{name}");
+        // Kernel, command line and microcode stand in the folder boot; symlinks have no length here.
+        let entries: Vec<_> = rows.iter().map(|row| row["entries"].as_u64()).collect();
+        assert_eq!(entries[0], Some(1 + 4));
+        assert_eq!(entries[3..], parts_entries(&parts)[3..]);
+        let sum: u64 = rows
+            .iter()
+            .map(|row| row["unpacked_bytes"].as_u64().unwrap())
+            .sum();
+        let dockerfile = match name {
+            "os.docker" => {
+                let tar = std::fs::read(bench.out().join(name)).unwrap();
+                read::file_in_tar(&tar, "Dockerfile").len() as u64
+            }
+            _ => 0,
+        };
+        assert_eq!(report["unpacked_bytes"], sum + dockerfile, "{name}");
+    }
+}
+
+/// How many entries each part has.
+fn parts_entries(parts: &[Value]) -> Vec<Option<u64>> {
+    parts.iter().map(|part| part["entries"].as_u64()).collect()
 }
 
 #[test]
