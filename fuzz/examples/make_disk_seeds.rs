@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use formats::boot::BootSpec;
+use formats::compress::{Compression, encode_body};
+use formats::cpio::{CpioWriter, Entry, WriteError};
 use formats::disk::{DiskOptions, build};
 use formats::fat::{FatVolume, FileSpec, VolumeOptions};
 use formats::iso::{Attributes, FileSource, IsoOptions, IsoTree, boot_iso, plan};
@@ -143,6 +145,35 @@ fn unified() -> Vec<u8> {
     bytes
 }
 
+/// An initrd with the YAML that it was made of.
+fn initrd_with_metadata() -> Vec<u8> {
+    let yaml = "init: [a]\nonboot: [{name: b, image: c}]\nvolumes: [{name: d, image: e}]\n";
+    let mut archive = CpioWriter::new(Vec::new(), Compression::None).unwrap();
+    let names = [
+        ("etc/linuxkit-config", yaml),
+        ("containers/onboot/000-b/x", "y"),
+    ];
+    for ((name, body), inode) in names.into_iter().zip(1..) {
+        let entry = Entry {
+            name: name.as_bytes(),
+            inode,
+            mode: 0o100_644,
+            uid: 0,
+            gid: 0,
+            nlink: 1,
+            mtime: 0,
+            dev_major: 0,
+            dev_minor: 0,
+            rdev_major: 0,
+            rdev_minor: 0,
+        };
+        let (info, segments) = encode_body(Compression::None, body.as_bytes()).unwrap();
+        let segments = segments.into_iter().map(Ok::<_, WriteError>);
+        archive.file(&entry, info, segments).unwrap();
+    }
+    archive.finish().unwrap()
+}
+
 fn main() {
     let mut disk = Extents::new(1 << 20);
     disk.place(0, b"boot sector".to_vec()).unwrap();
@@ -271,6 +302,7 @@ fn main() {
     let plain = [
         ("pe/unified", unified()),
         ("inspect/pe-unified", unified()),
+        ("inspect/initrd-metadata", initrd_with_metadata()),
         (
             "inspect/cpio",
             std::fs::read(seeds.join("cpio/all-three")).unwrap(),

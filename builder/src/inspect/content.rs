@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::metadata::Metadata;
 use super::{Inspector, Section};
 
 /// Rows and groups that are kept, at most: real systems have fewer.
@@ -63,6 +64,8 @@ pub(super) struct Names {
     groups: BTreeMap<Vec<u8>, Group>,
     files: Vec<Section>,
     security: Vec<Section>,
+    /// What the system says of itself, where nothing better tells its images.
+    pub(super) metadata: Option<Metadata>,
 }
 
 /// The container of LinuxKit's that a path is in, as in `containers/services/010-ssh`; or else
@@ -115,13 +118,22 @@ impl Names {
 
     /// Adds what was found to a section: always by container, the rest if it is asked for.
     pub(super) fn describe(self, section: Section, inspector: &Inspector) -> Section {
+        let metadata = self.metadata.as_ref();
         let groups = self.groups.iter().map(|(name, group)| {
-            Section::default()
+            let row = Section::default()
                 .text("container", name)
                 .number("files", group.files)
-                .bytes("unpacked_bytes", group.bytes)
+                .bytes("unpacked_bytes", group.bytes);
+            match metadata {
+                Some(metadata) => metadata.name(row, name),
+                None => row,
+            }
         });
-        let mut section = section.table("content", groups.collect());
+        let mut section = match metadata {
+            Some(metadata) => metadata.describe(section),
+            None => section,
+        };
+        section = section.table("content", groups.collect());
         if inspector.options.files {
             section = section.table("files", self.files);
         }

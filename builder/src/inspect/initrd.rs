@@ -8,6 +8,7 @@ use formats::payload::PayloadReader;
 
 use super::content::{KEPT_MAX, Name, Names};
 use super::images::ImageList;
+use super::metadata::{METADATA_PATH, Metadata};
 use super::{Bytes, FEW_FILES, Inspector, Section};
 use crate::output::initrd::{ram_bytes, tmpfs_bytes};
 
@@ -43,7 +44,13 @@ impl Inspector {
         let mut reader = Reader::new(input, Limits::default());
         loop {
             match reader.next_entry() {
-                Ok(Some(entry)) => content.add(&entry, self),
+                Ok(Some(entry)) => {
+                    content.add(&entry, self);
+                    if images.is_none() && entry.name == METADATA_PATH {
+                        let len_bytes = u64::from(entry.body_bytes);
+                        content.names.metadata = Metadata::read(&mut reader, len_bytes);
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     self.problem(format!("initrd: {error}"));

@@ -15,6 +15,7 @@ mod initrd;
 mod iso;
 mod kernel;
 mod loaders;
+mod metadata;
 mod origins;
 mod ova;
 mod pe;

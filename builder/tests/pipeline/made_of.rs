@@ -273,6 +273,42 @@ fn parts_entries(parts: &[Value]) -> Vec<Option<u64>> {
 }
 
 #[test]
+fn an_initrd_alone_says_what_the_yaml_in_it_says() {
+    let bench = Bench::new(&images());
+    for kind in ["yaml", "json"] {
+        let metadata = format!("  - path: etc/linuxkit-config\n    metadata: {kind}\n");
+        bench.must_build(&(YAML.to_owned() + &metadata), &[]);
+        let (report, code) = inspect(&bench, &bench.out().join("os-initrd.img"));
+        assert_eq!(code, 0, "{report:#}");
+        assert_eq!(report["images_from"], "etc/linuxkit-config");
+        let root = [
+            "docker.io/test/bz:1",
+            "docker.io/test/init:1",
+            "docker.io/test/tools:1",
+        ];
+        assert_eq!(report["root_images"], json!(root), "{kind}");
+        let content = report["content"].as_array().unwrap().iter();
+        let rows: Vec<_> = content
+            .map(|row| {
+                let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
+                text("container") + " " + &text("image")
+            })
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                "onboot/000-sysctl docker.io/test/sysctl:1",
+                "onshutdown/000-bye docker.io/test/sshd:1",
+                "root -",
+                "services/sysctl docker.io/test/sysctl:1",
+                "volumes/data -",
+                "volumes/seed docker.io/test/dhcp:1",
+            ]
+        );
+    }
+}
+
+#[test]
 fn a_build_that_tells_more_has_a_table_of_its_images() {
     let bench = Bench::new(&images());
     let mut command = bench.build();
