@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 
@@ -98,6 +98,8 @@ pub struct Images {
     found_in: Mutex<HashMap<String, usize>>,
     /// Names that a source was asked for: one run asks once, also for several platforms.
     asked: Mutex<HashSet<String>>,
+    /// What names stand for, of which the store was not told yet.
+    found: Mutex<Vec<(String, IndexEntry)>>,
     pub(super) fetched_bytes: Arc<AtomicU64>,
     reused_bytes: AtomicU64,
 }
@@ -111,6 +113,7 @@ impl Images {
             limits: DocumentLimits::default(),
             found_in: Mutex::default(),
             asked: Mutex::default(),
+            found: Mutex::default(),
             fetched_bytes: Arc::default(),
             reused_bytes: AtomicU64::new(0),
         }
@@ -171,20 +174,36 @@ impl Images {
         platform: &Platform,
     ) -> Vec<Result<ResolvedImage, RegistryError>> {
         const AT_ONCE: usize = 8;
-        let mut resolved = Vec::with_capacity(wanted.len());
-        for names in wanted.chunks(AT_ONCE) {
-            let results: Vec<_> = std::thread::scope(|scope| {
-                let threads: Vec<_> = names
-                    .iter()
-                    .map(|name| scope.spawn(|| self.resolve_one(name, platform)))
-                    .collect();
-                threads.into_iter().map(|thread| thread.join()).collect()
-            });
-            for (name, result) in names.iter().zip(results) {
-                let died = || io::Error::other("a thread died while resolving");
-                resolved
-                    .push(result.unwrap_or_else(|_| Err(RegistryErrorKind::from(died()).of(name))));
+        let next = AtomicUsize::new(0);
+        let resolved: Vec<OnceLock<_>> = wanted.iter().map(|_| OnceLock::new()).collect();
+        std::thread::scope(|scope| {
+            let work = || {
+                while let place = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(name) = wanted.get(place)
+                {
+                    // Nobody else has this place.
+                    let _ = resolved[place].set(self.resolve_one(name, platform));
+                }
+            };
+            let threads: Vec<_> = (0..AT_ONCE.min(wanted.len()))
+                .map(|_| scope.spawn(work))
+                .collect();
+            for thread in threads {
+                // What a thread that died leaves undone is told below.
+                let _ = thread.join();
             }
+        });
+        let mut resolved: Vec<_> = (wanted.iter().zip(resolved))
+            .map(|(name, result)| {
+                let died = || io::Error::other("a thread died while resolving");
+                let died = || Err(RegistryErrorKind::from(died()).of(name));
+                result.into_inner().unwrap_or_else(died)
+            })
+            .collect();
+        if let Err(error) = self.keep_names()
+            && let (Some(name), Some(result)) = (wanted.first(), resolved.first_mut())
+        {
+            *result = Err(RegistryErrorKind::from(error).of(name));
         }
         resolved
     }
@@ -194,7 +213,7 @@ impl Images {
         name: &Reference,
         platform: &Platform,
     ) -> Result<ResolvedImage, RegistryError> {
-        let (top, bytes) = self.top(name)?;
+        let (top, bytes) = self.find_top(name)?;
         let of = |kind: DocumentError| RegistryErrorKind::from(kind).of(name);
         let mut digest = top.digest.clone();
         let mut document = document::parse(&bytes, &top.media_type).map_err(of)?;
@@ -248,6 +267,28 @@ impl Images {
 
     /// The document that a name stands for, from the store or a source.
     pub fn top(&self, name: &Reference) -> Result<(IndexEntry, Vec<u8>), RegistryError> {
+        let found = self.find_top(name)?;
+        let kept = self.keep_names();
+        kept.map_err(|e| RegistryErrorKind::from(e).of(name))?;
+        Ok(found)
+    }
+
+    /// Tells the store all that names were found to stand for, in one change of its index: each
+    /// is a file to be synced.
+    fn keep_names(&self) -> Result<(), StoreError> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = std::mem::take(&mut *found);
+        drop(found);
+        if names.is_empty() {
+            return Ok(());
+        }
+        // Not in the order in which answers came.
+        names.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.store.set_all(&names)
+    }
+
+    /// As [`Images::top`]; what the name stands for is to be kept by [`Images::keep_names`].
+    fn find_top(&self, name: &Reference) -> Result<(IndexEntry, Vec<u8>), RegistryError> {
         let of = |kind: RegistryErrorKind| kind.of(name);
         let asked = self.pinned(name)?;
         let full_name = asked.to_string();
@@ -307,9 +348,9 @@ impl Images {
             size: raw.bytes.len() as u64,
         };
         self.keep(&entry.digest, &raw.bytes).map_err(of)?;
-        self.store
-            .set(&full_name, &entry)
-            .map_err(|e| of(e.into()))?;
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.push((full_name.clone(), entry.clone()));
+        drop(found);
         let mut asked_for = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked_for.insert(full_name);
         Ok((entry, raw.bytes))
