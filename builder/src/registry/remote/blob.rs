@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use bytes::{Buf, Bytes};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
 use tokio::runtime::Handle;
@@ -19,7 +20,7 @@ use crate::digest::Digest;
 /// Pieces between the network and the reader: some hundred kilobytes at most.
 const QUEUE: usize = 16;
 
-type Piece = Result<Vec<u8>, RegistryErrorKind>;
+type Piece = Result<Bytes, RegistryErrorKind>;
 
 /// Fetches a blob on the runtime and gives its bytes as a blocking reader. When the reader is
 /// dropped the transfer ends. The bytes are not verified here, so nothing is lost by going on
@@ -57,8 +58,7 @@ pub(super) fn stream_blob(
     });
     Box::new(Pieces {
         receiver,
-        piece: Vec::new(),
-        position: 0,
+        piece: Bytes::new(),
     })
 }
 
@@ -125,13 +125,13 @@ impl Transfer {
             pace.check(endpoint, chunk.len(), start.elapsed())?;
             let known = usize::try_from(skip).map_or(chunk.len(), |s| s.min(chunk.len()));
             skip -= known as u64;
-            let piece = &chunk[known..];
+            let piece = chunk.slice(known..);
             if piece.is_empty() {
                 continue;
             }
             self.offset += piece.len() as u64;
             // One byte too many is handed on, so that the reader's check names the fault.
-            if self.sender.send(Ok(piece.to_vec())).await.is_err() || self.offset > self.size {
+            if self.sender.send(Ok(piece)).await.is_err() || self.offset > self.size {
                 return Ok(());
             }
         }
@@ -166,25 +166,20 @@ fn range_start(header: &str) -> Option<u64> {
 /// The reader's end.
 struct Pieces {
     receiver: mpsc::Receiver<Piece>,
-    piece: Vec<u8>,
-    position: usize,
+    piece: Bytes,
 }
 
 impl Read for Pieces {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.position == self.piece.len() {
+        if self.piece.is_empty() {
             match self.receiver.blocking_recv() {
                 None => return Ok(0),
                 Some(Err(kind)) => return Err(io::Error::other(kind)),
-                Some(Ok(piece)) => {
-                    self.piece = piece;
-                    self.position = 0;
-                }
+                Some(Ok(piece)) => self.piece = piece,
             }
         }
-        let n = buf.len().min(self.piece.len() - self.position);
-        buf[..n].copy_from_slice(&self.piece[self.position..self.position + n]);
-        self.position += n;
+        let n = buf.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut buf[..n]);
         Ok(n)
     }
 }
