@@ -9,6 +9,7 @@ use std::path::Path;
 use formats::compress::{BodyInfo, Compression, encode_body};
 use formats::cpio::{CpioMeasure, CpioWriter, Entry, WriteError, write_microcode};
 
+use super::behind::Behind;
 use crate::assemble::Image;
 use crate::pack::{Ahead, PackError};
 use crate::tree::{Body, InodeId, Node, Visit};
@@ -68,7 +69,7 @@ pub struct InitrdSummary {
 
 /// Writes microcode and tree as one initrd. Packed bodies are copied as they are; they must have
 /// been packed with `compression`.
-pub fn write_initrd<W: Write>(
+pub fn write_initrd<W: Write + Send>(
     mut out: W,
     image: &Image,
     compression: Compression,
@@ -87,7 +88,7 @@ pub fn write_initrd<W: Write>(
     std::thread::scope(|scope| -> Result<(), InitrdError> {
         let bodies = image.tree.walk().filter_map(|visit| packed_body(&visit));
         let mut ahead = image.packs.read_ahead(scope, bodies);
-        let mut archive = CpioWriter::new(&mut counted, compression)?;
+        let mut archive = CpioWriter::new(Behind::new(scope, &mut counted), compression)?;
         let mut inodes = Inodes::default();
         // The root itself is there before the archive is unpacked.
         for visit in image.tree.walk().skip(1) {
@@ -106,10 +107,9 @@ pub fn write_initrd<W: Write>(
         }
         summary.entries = archive.entries();
         summary.cpio_bytes = archive.plain_bytes() + TRAILER_BYTES;
-        archive.finish()?;
+        archive.finish()?.finish()?;
         Ok(())
     })?;
-    counted.flush()?;
     summary.initrd_bytes += counted.bytes;
     summary.ram_bytes = ram_bytes(summary.tree_bytes, summary.initrd_bytes);
     Ok(summary)

@@ -4,6 +4,7 @@
 //! them from one place (`media`). Files get their names together when all
 //! are written and synced ([`crate::atomic`]).
 
+mod behind;
 pub mod disk;
 mod format;
 pub mod initrd;
