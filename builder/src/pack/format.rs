@@ -1,11 +1,11 @@
 //! The pack file.
 //!
 //! ```text
-//! "LKPACK02"                        8 bytes
+//! "LKPACK03"                        8 bytes
 //! bodies                            segments one after the other
 //! index                             see `Index::encode`
 //! footer                            offset and length of the index (u64 LE each),
-//!                                   XXH3-128 of the index (LE), "LKPACK02"
+//!                                   XXH3-128 of the index (LE), "LKPACK03"
 //! ```
 
 use formats::compress::BodyInfo;
@@ -15,7 +15,7 @@ use super::codec::{Decoder, Encoder};
 use crate::layer::{Entry, EntryKind, Meta, Xattr};
 
 /// First and last bytes of a pack.
-pub const MAGIC: [u8; 8] = *b"LKPACK02";
+pub const MAGIC: [u8; 8] = *b"LKPACK03";
 /// Length of the footer in bytes.
 pub const FOOTER_BYTES: usize = 8 + 8 + 16 + 8;
 /// An index larger than this is not ours: 4 million entries take less.

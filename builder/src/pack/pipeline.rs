@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::mpsc;
 
-use formats::compress::reuse::{Block, BlockLog, Splice};
+use formats::compress::reuse::{BlockLog, Part, Splice};
 use formats::compress::{
     BodyEncoder, BodyInfo, Compression, SEGMENT_BYTES, Scratch, WINDOW_BYTES, compress_segment,
 };
@@ -18,8 +18,8 @@ use crate::layer::{Entry, EntryKind};
 const BATCH_BYTES: usize = SEGMENT_BYTES / 4;
 /// Segments compressed by the reading thread that may wait to be written.
 const MAX_READY: usize = 8;
-/// Smaller bodies have hardly a block that could be used again.
-const REUSE_FROM_BYTES: u64 = 3 * WINDOW_BYTES as u64;
+/// Smaller bodies have hardly symbols enough that could be used again.
+const REUSE_FROM_BYTES: u64 = 48 << 10;
 
 /// The pack could not be written: told apart from a layer that can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,8 @@ pub(super) struct Pipeline<'w, W> {
     batch: Batch,
     /// The layer's own deflate blocks, where they can be used again.
     blocks: Option<BlockLog>,
+    /// Room for what is read of bodies with such blocks.
+    text: Text,
     /// Under way, oldest first: the file is written in this order.
     queue: VecDeque<Pending>,
 }
@@ -86,6 +88,7 @@ impl<'w, W: Write> Pipeline<'w, W> {
             bodies: Vec::new(),
             batch: Batch::default(),
             blocks: None,
+            text: Text::default(),
             queue: VecDeque::new(),
         }
     }
@@ -121,6 +124,10 @@ impl<'w, W: Write> Pipeline<'w, W> {
         };
         if size == 0 {
             return Ok(None);
+        }
+        // What stands before a body is of no use to it.
+        if let Some(blocks) = &self.blocks {
+            blocks.forget(blocks.served());
         }
         // Limits keep the number of entries far below 2^32.
         let index = u32::try_from(self.bodies.len()).unwrap_or(u32::MAX);
@@ -221,8 +228,7 @@ impl<'w, W: Write> Pipeline<'w, W> {
         Ok(())
     }
 
-    /// Takes a body of which some deflate blocks can be used as they are: those that lie in it
-    /// and start late enough to refer to nothing before it. What is between them is compressed.
+    /// Takes a body of which some deflate blocks can be used again. What is between them is compressed.
     fn take_blocks(
         &mut self,
         index: u32,
@@ -232,59 +238,50 @@ impl<'w, W: Write> Pipeline<'w, W> {
     ) -> io::Result<()> {
         self.submit(false)?;
         let start = blocks.served();
-        let mut text = Text {
-            plain: Vec::new(),
-            first: 0,
-        };
+        let mut text = std::mem::take(&mut self.text);
+        text.restart();
         let mut done = 0;
         while done < size {
             let end = size.min(done + SEGMENT_BYTES as u64);
             text.read(end, body)?;
-            // A sparse file's holes do not come from the layer's bytes.
-            let contiguous = blocks.served() == start + end;
             let mut next = end;
-            if contiguous {
-                let earliest = start + done.max(WINDOW_BYTES as u64);
-                let usable = blocks.take(earliest, start + end);
-                // A block that goes on is left for the next round, whole.
-                if let Some((from, to)) = blocks.first()
-                    && (earliest..start + end).contains(&from)
-                    && to <= start + size
-                    && from > start + done
-                {
-                    next = from - start;
-                }
-                self.splice(index, size, start, &mut done, &usable, &text)?;
+            // A sparse file's holes do not come from the layer's bytes.
+            if blocks.served() == start + end {
+                let (parts, rest) = blocks.parts(start + done, start + end, start, end < size);
+                blocks.forget(rest);
+                next = rest - start;
+                self.splice(index, size, start, &mut done, &parts, &text)?;
             }
             self.compress_range(index, size, done, next, &text)?;
             done = next;
             text.forget(done.saturating_sub(WINDOW_BYTES as u64));
         }
+        self.text = text;
         Ok(())
     }
 
-    /// Sends `usable` blocks and what stands before each of them; `done` is moved behind the last.
+    /// Sends `parts` of blocks and what stands before each of them; `done` is moved behind the last.
     fn splice(
         &mut self,
         index: u32,
         size: u64,
         start: u64,
         done: &mut u64,
-        usable: &[Block],
+        parts: &[Part],
         text: &Text,
     ) -> io::Result<()> {
-        let mut rest = usable;
+        let mut rest = parts;
         while let Some(first) = rest.first() {
-            let from = first.start - start;
+            let from = first.start() - start;
             self.compress_range(index, size, *done, from, text)?;
             let mut splice = Splice::default();
             let mut to = from;
-            while let Some((block, others)) = rest.split_first() {
-                if block.start != start + to {
+            while let Some((part, others)) = rest.split_first() {
+                if part.start() != start + to {
                     break;
                 }
-                splice.push(block, text.range(block.start - start, block.end() - start));
-                to = block.end() - start;
+                splice.push(part, text.range(part.start() - start, part.end() - start));
+                to = part.end() - start;
                 rest = others;
             }
             // Blocks that hold nothing leave nothing to send.
@@ -373,8 +370,11 @@ impl<'w, W: Write> Pipeline<'w, W> {
 }
 
 /// The part of a body that is at hand.
+#[derive(Default)]
 struct Text {
+    /// Room, which is not cleared between bodies; the first `filled` bytes are the body's.
     plain: Vec<u8>,
+    filled: usize,
     /// Place in the body of its first byte.
     first: u64,
 }
@@ -382,19 +382,31 @@ struct Text {
 impl Text {
     /// Reads on to `end`.
     fn read(&mut self, end: u64, body: &mut dyn Read) -> io::Result<()> {
-        let have = self.plain.len();
-        self.plain.resize(self.index(end), 0);
-        body.read_exact(&mut self.plain[have..])
+        let end = self.index(end);
+        if self.plain.len() < end {
+            self.plain.resize(end, 0);
+        }
+        body.read_exact(&mut self.plain[self.filled..end])?;
+        self.filled = end;
+        Ok(())
     }
 
     fn range(&self, from: u64, to: u64) -> &[u8] {
-        &self.plain[self.index(from)..self.index(to)]
+        &self.plain[..self.filled][self.index(from)..self.index(to)]
     }
 
     /// Forgets what stands before `from`.
     fn forget(&mut self, from: u64) {
-        self.plain.drain(..self.index(from));
+        let known = self.index(from);
+        self.plain.copy_within(known..self.filled, 0);
+        self.filled -= known;
         self.first = self.first.max(from);
+    }
+
+    /// Begins another body.
+    fn restart(&mut self) {
+        self.filled = 0;
+        self.first = 0;
     }
 
     /// A window and a segment at most.

@@ -11,7 +11,7 @@ use crate::registry::document::{self, Document, DocumentError, MANIFEST_TYPES};
 /// What the artifact is.
 pub const ARTIFACT_TYPE: &str = "application/vnd.lkbuild.packs.v1";
 /// A pack as a blob. The number is that of the pack's own magic: others are passed over.
-pub const PACK_TYPE: &str = "application/vnd.lkbuild.pack.v2";
+pub const PACK_TYPE: &str = "application/vnd.lkbuild.pack.v3";
 /// Which pack a blob is: [`crate::pack::PackKey::file_name`].
 pub const KEY_ANNOTATION: &str = "vnd.lkbuild.pack.key";
 /// The type of a manifest.
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn what_is_no_pack_is_passed_over_and_what_is_no_cache_is_none() {
         let text = String::from_utf8(write(&[("k", pack(b"a"))])).unwrap();
-        let newer = text.replace(PACK_TYPE, "application/vnd.lkbuild.pack.v3");
+        let newer = text.replace(PACK_TYPE, "application/vnd.lkbuild.pack.v4");
         assert!(parse(newer.as_bytes(), "").unwrap().unwrap().is_empty());
         let unnamed = text.replace(KEY_ANNOTATION, "other");
         assert!(parse(unnamed.as_bytes(), "").unwrap().unwrap().is_empty());

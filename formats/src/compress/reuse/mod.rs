@@ -1,18 +1,26 @@
 //! Deflate blocks of a gzip file, used again as they are.
 //!
-//! Most of a layer's bytes stand in large files, and are compressed already. A deflate block that
-//! starts at least 32 KiB after the start of a file's bytes can refer to nothing before them
-//! (RFC 1951 2), so it means the same wherever these bytes stand: it is copied, shifted to where
-//! the bits before it end. Only a file's first bytes and its last block are compressed anew.
+//! A layer's bytes are compressed already. A deflate block that refers to nothing before the start of
+//! a file's bytes means the same wherever these bytes stand: it is copied, shifted to where the bits
+//! before it end. At least 32 KiB after the start that is so of every block (RFC 1951 2). Of the
+//! blocks in which a file starts or ends, and of those near its start, the symbols that refer to
+//! nothing before it become blocks of their own, with the codes of the block they are from. Only what
+//! is left is compressed anew.
 //!
-//! [`GzipBlocks`] inflates a layer and remembers the blocks it saw; [`Splice`] makes a segment of
-//! such blocks. What comes out depends on the layer's bytes alone.
+//! [`GzipBlocks`] inflates a layer and remembers the blocks it saw, [`BlockLog`] gives the parts of
+//! them that can be used, and [`Splice`] makes a segment of these. What comes out depends on the
+//! layer's bytes alone.
 
+mod bits;
+mod codes;
 mod inflate;
+mod log;
 mod reader;
 mod splice;
+mod symbols;
 
-pub use reader::{Block, BlockLog, GzipBlocks};
+pub use log::{BlockLog, Part};
+pub use reader::GzipBlocks;
 pub use splice::Splice;
 
 /// A block that holds more is not remembered, nor is anything of it held back.

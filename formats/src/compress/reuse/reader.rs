@@ -1,22 +1,23 @@
 //! Inflating a gzip file and remembering its blocks.
 
-use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::MAX_BLOCK_BYTES;
+use super::bits::peek;
 use super::inflate::Inflate;
+use super::log::BlockLog;
+use super::symbols::STORED;
 
 const GZIP_MAGIC: u8 = 0x1f;
 const OUTPUT_BYTES: usize = 64 << 10;
 
 /// A deflate block as it stands in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Block {
     /// Where its plain bytes start, in all that the file inflates to.
-    pub start: u64,
+    pub(super) start: u64,
     /// How many they are.
-    pub plain_bytes: u64,
+    pub(super) plain_bytes: u64,
     /// The bytes that hold its bits.
     pub(super) bytes: Vec<u8>,
     /// The first of its bits in the first of them; the lowest bit is 0.
@@ -27,59 +28,17 @@ pub struct Block {
 
 impl Block {
     /// Where its plain bytes end.
-    pub fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.start + self.plain_bytes
     }
-}
 
-/// What the reader of a [`GzipBlocks`] knows of the bytes it was given: a handle that stays when
-/// the reader is wrapped.
-#[derive(Clone, Debug, Default)]
-pub struct BlockLog(Arc<Mutex<Log>>);
-
-#[derive(Debug, Default)]
-struct Log {
-    /// Plain bytes given out.
-    served: u64,
-    /// Blocks of which a byte was given out, or is about to be; those behind are forgotten.
-    blocks: VecDeque<Block>,
-}
-
-impl BlockLog {
-    fn lock(&self) -> MutexGuard<'_, Log> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// `BTYPE` (RFC 1951 3.2.3).
+    pub(super) fn kind(&self) -> u64 {
+        peek(&self.bytes, u64::from(self.first_bit)) >> 1 & 3
     }
 
-    /// Plain bytes that the reader has given out.
-    pub fn served(&self) -> u64 {
-        self.lock().served
-    }
-
-    /// Start and end of the first block that is remembered.
-    pub fn first(&self) -> Option<(u64, u64)> {
-        self.lock()
-            .blocks
-            .front()
-            .map(|block| (block.start, block.end()))
-    }
-
-    /// Takes the blocks that lie in `from..to`, in order; earlier ones are forgotten. All of the
-    /// plain bytes up to `to` must have been given out.
-    pub fn take(&self, from: u64, to: u64) -> Vec<Block> {
-        let mut log = self.lock();
-        let mut taken = Vec::new();
-        while let Some(block) = log.blocks.front() {
-            if block.start >= from && block.end() > to {
-                break;
-            }
-            let Some(block) = log.blocks.pop_front() else {
-                break;
-            };
-            if block.start >= from {
-                taken.push(block);
-            }
-        }
-        taken
+    pub(super) fn is_stored(&self) -> bool {
+        self.kind() == STORED
     }
 }
 
@@ -178,7 +137,7 @@ impl<B: BufRead> GzipBlocks<B> {
             let bits = (block.bytes.len() as u64 * 8)
                 .saturating_sub(u64::from(unused_bits) + u64::from(block.first_bit));
             if !block.oversized {
-                self.log.lock().blocks.push_back(Block {
+                self.log.remember(Block {
                     start: block.start,
                     plain_bytes: self.inflated - block.start,
                     bytes: block.bytes,
@@ -236,7 +195,7 @@ impl<B: BufRead> Read for GzipBlocks<B> {
         let n = buf.len().min(self.filled - self.position);
         buf[..n].copy_from_slice(&self.plain[self.position..self.position + n]);
         self.position += n;
-        self.log.lock().served += n as u64;
+        self.log.serve(n as u64);
         Ok(n)
     }
 }

@@ -1,38 +1,42 @@
 //! Blocks to a segment.
 
 use super::super::format::DEFLATE_STORED_MAX_BYTES;
+use super::bits::peek;
+use super::log::Part;
 use super::reader::Block;
+use super::symbols::{HEADER_BITS, STORED};
 
-/// Bits of a block's header: final flag and type (RFC 1951 3.2.3).
-const HEADER_BITS: u32 = 3;
-const STORED: u64 = 0;
+/// Bits that are moved at a time.
+const WORD_BITS: u32 = 32;
 
 /// Joins deflate blocks to a stretch of non-final blocks that ends on a byte.
 #[derive(Debug, Default)]
 pub struct Splice {
-    bytes: Vec<u8>,
-    /// Bits that do not fill a byte yet, lowest first.
+    pub(super) bytes: Vec<u8>,
+    /// Bits that do not fill a word yet, lowest first.
     pending: u64,
     pending_bits: u32,
 }
 
 impl Splice {
-    /// Adds a block. `plain` are its plain bytes: a stored block is written anew from them, as it
-    /// must start on a byte.
-    pub fn push(&mut self, block: &Block, plain: &[u8]) {
-        let mut bits = Bits { block, position: 0 };
-        let kind = bits.take(HEADER_BITS) >> 1;
-        if kind == STORED {
+    /// Adds a block, or a part of one. `plain` are its plain bytes: a stored block is written anew from
+    /// them, as it must start on a byte.
+    pub fn push(&mut self, part: &Part, plain: &[u8]) {
+        let block = &*part.block;
+        if block.is_stored() {
             self.push_stored(plain);
             return;
         }
         // Whatever it was: here others follow.
-        self.push_bits(kind << 1, HEADER_BITS);
-        self.push_words(&mut bits);
-        while let left @ 1.. = bits.left() {
-            let count = u32::try_from(left.min(32)).unwrap_or(32);
-            let value = bits.take(count);
-            self.push_bits(value, count);
+        self.push_bits(block.kind() << 1, HEADER_BITS);
+        match &part.symbols {
+            None => self.push_range(block, u64::from(HEADER_BITS), block.bits),
+            Some(symbols) => {
+                self.push_range(block, u64::from(HEADER_BITS), symbols.header_bits);
+                self.push_range(block, symbols.first_bit, symbols.end_bit);
+                let (code, bits) = symbols.end_of_block;
+                self.push_bits(code, bits);
+            }
         }
     }
 
@@ -49,26 +53,27 @@ impl Splice {
         self.bytes
     }
 
-    fn push_bits(&mut self, value: u64, count: u32) {
+    /// Adds `count` bits, 32 at most; those of `value` above them are 0.
+    pub(super) fn push_bits(&mut self, value: u64, count: u32) {
         self.pending |= value << self.pending_bits;
         self.pending_bits += count;
-        while self.pending_bits >= 32 {
+        if self.pending_bits >= WORD_BITS {
             self.bytes
                 .extend_from_slice(&self.pending.to_le_bytes()[..4]);
-            self.pending >>= 32;
-            self.pending_bits -= 32;
+            self.pending >>= WORD_BITS;
+            self.pending_bits -= WORD_BITS;
         }
     }
 
-    /// Takes bits as long as there are eight bytes to read them from: most of a block, at the speed at
-    /// which it is shifted.
-    fn push_words(&mut self, bits: &mut Bits<'_>) {
-        const TAKEN: u32 = 32;
-        let at = bits.position + u64::from(bits.block.first_bit);
+    /// Adds the bits `from..to` of a block: most of them word by word, at the speed at which they are
+    /// shifted.
+    fn push_range(&mut self, block: &Block, from: u64, to: u64) {
+        let at = from + u64::from(block.first_bit);
         let (byte, shift) = (usize::try_from(at / 8).unwrap_or(usize::MAX), at % 8);
-        let bytes = bits.block.bytes.get(byte..).unwrap_or_default();
+        let bytes = block.bytes.get(byte..).unwrap_or_default();
+        let left = to.saturating_sub(from);
         let words = bytes.len().saturating_sub(4) / 4;
-        let words = words.min(usize::try_from(bits.left() / u64::from(TAKEN)).unwrap_or(0));
+        let words = words.min(usize::try_from(left / u64::from(WORD_BITS)).unwrap_or(0));
         self.bytes.reserve(words * 4 + 8);
         for word in bytes.windows(8).step_by(4).take(words) {
             let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
@@ -76,9 +81,15 @@ impl Splice {
             // Fewer than 32 bits were pending, so as many are again.
             self.bytes
                 .extend_from_slice(&self.pending.to_le_bytes()[..4]);
-            self.pending >>= TAKEN;
+            self.pending >>= WORD_BITS;
         }
-        bits.position += words as u64 * u64::from(TAKEN);
+        let mut done = from + words as u64 * u64::from(WORD_BITS);
+        while done < to {
+            let count = u32::try_from(to - done).unwrap_or(WORD_BITS).min(WORD_BITS);
+            let word = peek(&block.bytes, done + u64::from(block.first_bit));
+            self.push_bits(word & ((1 << count) - 1), count);
+            done += u64::from(count);
+        }
     }
 
     pub(super) fn push_stored(&mut self, plain: &[u8]) {
@@ -99,35 +110,11 @@ impl Splice {
     }
 
     /// Fills the last byte with zeros.
-    fn align(&mut self) {
+    pub(super) fn align(&mut self) {
         let bytes = self.pending_bits.div_ceil(8) as usize;
         self.bytes
             .extend_from_slice(&self.pending.to_le_bytes()[..bytes]);
         self.pending = 0;
         self.pending_bits = 0;
-    }
-}
-
-/// Reads a block's bits, lowest first.
-struct Bits<'b> {
-    block: &'b Block,
-    position: u64,
-}
-
-impl Bits<'_> {
-    fn left(&self) -> u64 {
-        self.block.bits.saturating_sub(self.position)
-    }
-
-    /// The next `count` bits (32 at most); zeros beyond the end.
-    fn take(&mut self, count: u32) -> u64 {
-        let at = self.position + u64::from(self.block.first_bit);
-        self.position += u64::from(count);
-        let (byte, shift) = (usize::try_from(at / 8).unwrap_or(usize::MAX), at % 8);
-        let mut word = [0; 8];
-        let bytes = self.block.bytes.get(byte..).unwrap_or_default();
-        let length = bytes.len().min(8);
-        word[..length].copy_from_slice(&bytes[..length]);
-        (u64::from_le_bytes(word) >> shift) & ((1 << count) - 1)
     }
 }
