@@ -52,6 +52,45 @@ impl Name<'_> {
     }
 }
 
+/// What a name is, in a tar or squashfs.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    File,
+    Folder,
+    /// A symlink, or in a tar another name of a file.
+    Link,
+    Device,
+    Other,
+}
+
+/// How many names there are of each kind, and how many bytes in files.
+#[derive(Default)]
+pub(super) struct Tally {
+    kinds: [u64; 5],
+    file_bytes: u64,
+}
+
+impl Tally {
+    /// Adds a name, with the length of its body.
+    pub(super) fn add(&mut self, kind: Kind, bytes: u64) {
+        self.kinds[kind as usize] += 1;
+        if matches!(kind, Kind::File) {
+            self.file_bytes = self.file_bytes.saturating_add(bytes);
+        }
+    }
+
+    pub(super) fn describe(&self, section: Section) -> Section {
+        let [files, folders, links, devices, others] = self.kinds;
+        section
+            .number("file_count", files)
+            .number("folder_count", folders)
+            .number("link_count", links)
+            .number("device_count", devices)
+            .number("other_count", others)
+            .bytes("unpacked_bytes", self.file_bytes)
+    }
+}
+
 #[derive(Default)]
 struct Group {
     files: u64,

@@ -4,14 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use formats::squashfs::{EntryKind, Limits, SquashfsEntry, SquashfsReader, Summary};
 
-use super::content::{KEPT_MAX, Name, Names};
+use super::content::{KEPT_MAX, Kind, Name, Names, Tally};
 use super::{Bytes, Inspector, Section};
 
 #[derive(Default)]
 struct Content {
-    /// Files, folders, links, devices, others.
-    kinds: [u64; 5],
-    body_bytes: u64,
+    tally: Tally,
     names: Names,
     /// Files with several names that were seen before, by inode.
     linked: HashSet<u32>,
@@ -57,7 +55,8 @@ impl Inspector {
                 Err(error) => self.problem(error.to_string()),
             }
         }
-        content.describe(section, self)
+        let section = content.tally.describe(section);
+        content.names.describe(section, self)
     }
 }
 
@@ -70,41 +69,38 @@ impl Content {
     ) {
         let mut bytes = 0;
         let mut device = (0, 0);
-        let (index, kind) = match entry.kind {
+        let (kind, file_type) = match entry.kind {
             EntryKind::File { len_bytes } => {
                 // A body counts once, as in an initrd or tar.
                 let is_new = entry.links < 2
                     || self.linked.len() >= KEPT_MAX
                     || self.linked.insert(entry.inode);
                 bytes = if is_new { len_bytes } else { 0 };
-                (0, 0o100_000)
+                (Kind::File, 0o100_000)
             }
-            EntryKind::Folder => (1, 0o040_000),
+            EntryKind::Folder => (Kind::Folder, 0o040_000),
             EntryKind::Symlink { ref target } => {
                 bytes = target.len() as u64;
-                (2, 0o120_000)
+                (Kind::Link, 0o120_000)
             }
             EntryKind::CharDevice { major, minor } => {
                 device = (major, minor);
-                (3, 0o020_000)
+                (Kind::Device, 0o020_000)
             }
             EntryKind::BlockDevice { major, minor } => {
                 device = (major, minor);
-                (3, 0o060_000)
+                (Kind::Device, 0o060_000)
             }
-            EntryKind::Fifo => (4, 0o010_000),
-            EntryKind::Socket => (4, 0o140_000),
+            EntryKind::Fifo => (Kind::Other, 0o010_000),
+            EntryKind::Socket => (Kind::Other, 0o140_000),
         };
-        self.kinds[index] += 1;
-        if index == 0 {
-            self.body_bytes = self.body_bytes.saturating_add(bytes);
-        }
+        self.tally.add(kind, bytes);
         let capability = match entry.xattrs {
             Some(set) if inspector.options.security => self.capability(set, reader, inspector),
             _ => None,
         };
         let name = Name {
-            mode: kind | u32::from(entry.mode),
+            mode: file_type | u32::from(entry.mode),
             uid: entry.uid,
             gid: entry.gid,
             bytes,
@@ -133,21 +129,5 @@ impl Content {
             self.capabilities.insert(set, value);
         }
         self.capabilities.get(&set)?.clone()
-    }
-
-    fn describe(self, section: Section, inspector: &Inspector) -> Section {
-        let names = [
-            "file_count",
-            "folder_count",
-            "link_count",
-            "device_count",
-            "other_count",
-        ];
-        let mut section = section;
-        for (key, count) in names.into_iter().zip(self.kinds) {
-            section = section.number(key, count);
-        }
-        section = section.bytes("unpacked_bytes", self.body_bytes);
-        self.names.describe(section, inspector)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flate2::read::MultiGzDecoder;
 use formats::payload::{FilePayload, PayloadReader};
 
-use super::content::{Name, Names};
+use super::content::{Kind, Name, Names, Tally};
 use super::origins::Origins;
 use super::{Bytes, Inspector, Section, part};
 use crate::layer::Limits;
@@ -25,8 +25,7 @@ const GCP_DISK_MAX_BYTES: u64 = 64 << 30;
 
 #[derive(Default)]
 struct Content {
-    kinds: [(&'static str, u64); 5],
-    body_bytes: u64,
+    tally: Tally,
     names: Names,
     origins: Origins,
     /// Files to look into: their names and places.
@@ -35,19 +34,18 @@ struct Content {
 
 impl Content {
     fn add(&mut self, entry: &RawEntry, start_bytes: u64, inspector: &Inspector) {
-        let (index, kind) = match entry.type_flag {
-            b'0' | b'7' | b'S' => (0, 0o100_000),
-            b'5' => (1, 0o040_000),
-            b'1' | b'2' => (2, 0),
-            b'3' => (3, 0o020_000),
-            b'4' => (3, 0o060_000),
-            _ => (4, 0),
+        let (kind, file_type) = match entry.type_flag {
+            b'0' | b'7' | b'S' => (Kind::File, 0o100_000),
+            b'5' => (Kind::Folder, 0o040_000),
+            b'1' | b'2' => (Kind::Link, 0),
+            b'3' => (Kind::Device, 0o020_000),
+            b'4' => (Kind::Device, 0o060_000),
+            _ => (Kind::Other, 0),
         };
-        self.kinds[index].1 += 1;
+        self.tally.add(kind, entry.size);
         let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name);
-        let mode = kind | u32::from(entry.meta.mode);
-        if index == 0 {
-            self.body_bytes += entry.size;
+        let mode = file_type | u32::from(entry.meta.mode);
+        if matches!(kind, Kind::File) {
             let known = [&KERNELS[..], &CMDLINES, &[INITRD]].concat();
             if known.contains(&name) && self.inner.len() < known.len() {
                 self.inner.push((name.to_vec(), start_bytes, entry.size));
@@ -70,19 +68,7 @@ impl Content {
     }
 
     fn describe(self, section: Section, inspector: &Inspector) -> Section {
-        let names = [
-            "file_count",
-            "folder_count",
-            "link_count",
-            "device_count",
-            "other_count",
-        ];
-        let mut section = section;
-        for (key, (_, count)) in names.into_iter().zip(self.kinds) {
-            section = section.number(key, count);
-        }
-        section = section.bytes("unpacked_bytes", self.body_bytes);
-        section = self.origins.describe(section);
+        let section = self.origins.describe(self.tally.describe(section));
         self.names.describe(section, inspector)
     }
 }
