@@ -3,15 +3,11 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use super::{CacheError, PackSource, PackTarget, Stored, WantedPack};
-use crate::atomic::TEMPORARY_PREFIX;
+use crate::atomic::remove_stale_files;
 use crate::pack::{Pack, PackSet, PackStore, TakeInError, verify_file};
 use crate::progress::Progress;
-
-/// What a build that was killed left is taken away when it is older.
-const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A folder with packs. Each file is checked on its own when it is used, so any of them may be
 /// missing, cut or damaged.
@@ -37,26 +33,6 @@ impl FolderCache {
     /// Whether packs of other builds stay when it is written.
     pub fn keep(self, keep: bool) -> Self {
         FolderCache { keep, ..self }
-    }
-
-    /// Files without a right name that a build left when it was killed.
-    fn remove_stale_files(&self) {
-        let folders = ["sha256", "sha512"].map(|algorithm| self.packs.dir().join(algorithm));
-        let entries = folders.iter().filter_map(|dir| fs::read_dir(dir).ok());
-        for entry in entries.flatten().flatten() {
-            let ours = entry
-                .file_name()
-                .to_string_lossy()
-                .starts_with(TEMPORARY_PREFIX);
-            let age = || {
-                let modified = entry.metadata().and_then(|m| m.modified()).ok()?;
-                SystemTime::now().duration_since(modified).ok()
-            };
-            if ours && age().is_some_and(|age| age > STALE_AFTER) {
-                // If it can't be removed, it takes space and no more.
-                let _ = fs::remove_file(entry.path());
-            }
-        }
     }
 }
 
@@ -120,7 +96,8 @@ impl PackTarget for FolderCache {
                 .packs
                 .remove_if(|pack| !used.contains(&pack.name.as_str()))?;
         }
-        self.remove_stale_files();
+        let folders = ["sha256", "sha512"].map(|algorithm| self.packs.dir().join(algorithm));
+        remove_stale_files(folders);
         Ok(stored)
     }
 }

@@ -14,12 +14,12 @@ mod settle;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 pub use blob::BlobWriter;
 pub use index::{IndexEntry, NAME_ANNOTATION};
 
-use crate::atomic::TEMPORARY_PREFIX;
+use crate::atomic::remove_stale_files;
 use crate::digest::{Digest, VerifyingReader};
 
 /// Largest JSON document (index, manifest, config) that is read unless the user says otherwise: what
@@ -29,8 +29,6 @@ pub const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 /// The file `oci-layout`, which says what the folder is.
 pub const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-/// Files that a crash left behind are taken away when they are older.
-const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why the store could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +85,8 @@ impl Store {
         if !marker.exists() {
             index::write_atomically(&marker, OCI_LAYOUT)?;
         }
-        store.remove_stale_files();
+        let folders = ["", "blobs/sha256", "packs/sha256", "packs/sha512"];
+        remove_stale_files(folders.map(|folder| store.dir.join(folder)));
         Ok(store)
     }
 
@@ -298,29 +297,6 @@ impl Store {
         }
         found.sort_by(|a, b| a.digest.cmp(&b.digest));
         Ok(found)
-    }
-
-    /// What crashed builds left is taken away; failing to do so harms nothing.
-    fn remove_stale_files(&self) {
-        let folders = ["", "blobs/sha256", "packs/sha256", "packs/sha512"];
-        let entries = folders
-            .into_iter()
-            .filter_map(|folder| fs::read_dir(self.dir.join(folder)).ok())
-            .flatten()
-            .flatten();
-        for entry in entries {
-            let ours = entry
-                .file_name()
-                .to_string_lossy()
-                .starts_with(TEMPORARY_PREFIX);
-            let age = || {
-                let modified = entry.metadata().and_then(|m| m.modified()).ok()?;
-                SystemTime::now().duration_since(modified).ok()
-            };
-            if ours && age().is_some_and(|age| age > STALE_AFTER) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
     }
 }
 

@@ -1,7 +1,9 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::*;
+use crate::atomic::{STALE_AFTER, TEMPORARY_PREFIX};
 
 fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
