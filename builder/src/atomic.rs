@@ -37,16 +37,12 @@ pub struct WriteFileError {
 /// A file on its way to its name.
 pub struct PendingFile {
     path: PathBuf,
-    target: Target,
+    /// Where the bytes go.
+    new: Option<NewFile>,
+    /// The file that has the name: as long as the bytes are its own, there is no new one.
+    existing: Option<Box<Existing>>,
     position: u64,
     bytes: u64,
-}
-
-/// Where the bytes go.
-enum Target {
-    New(NewFile),
-    /// Nowhere, as long as they are those of the file that has the name.
-    Existing(Box<Existing>),
 }
 
 struct NewFile {
@@ -72,7 +68,8 @@ impl PendingFile {
         }
         Ok(PendingFile {
             path: path.to_owned(),
-            target: Target::New(NewFile::create(path).map_err(error)?),
+            new: Some(NewFile::create(path).map_err(error)?),
+            existing: None,
             position: 0,
             bytes: 0,
         })
@@ -84,7 +81,8 @@ impl PendingFile {
         match Existing::open(path) {
             Some(existing) => Ok(PendingFile {
                 path: path.to_owned(),
-                target: Target::Existing(Box::new(existing)),
+                new: None,
+                existing: Some(Box::new(existing)),
                 position: 0,
                 bytes: 0,
             }),
@@ -104,14 +102,14 @@ impl PendingFile {
 
     /// Whether the file of that name has these bytes already.
     pub fn is_unchanged(&self) -> bool {
-        matches!(&self.target, Target::Existing(existing) if existing.is_whole())
+        self.existing.as_ref().is_some_and(|e| e.is_whole())
     }
 
     /// The file for reading what was written so far. It shares its position with this one: read it
     /// by place.
     pub fn reader(&mut self) -> io::Result<File> {
-        match &self.target {
-            Target::Existing(existing) if existing.is_whole() => existing.file().try_clone(),
+        match &self.existing {
+            Some(existing) if existing.is_whole() => existing.file().try_clone(),
             _ => {
                 let file = &mut self.new_file()?.file;
                 file.flush()?;
@@ -122,20 +120,22 @@ impl PendingFile {
 
     /// The file that is written; until now there may have been none.
     fn new_file(&mut self) -> io::Result<&mut NewFile> {
-        if let Target::Existing(existing) = &mut self.target {
-            let mut new = NewFile::create(&self.path)?;
-            existing.copy_to(&mut new.file)?;
-            self.target = Target::New(new);
-        }
-        match &mut self.target {
-            Target::New(new) => Ok(new),
-            Target::Existing(_) => Err(io::Error::other("the file was not started")),
+        match self.new {
+            Some(ref mut new) => Ok(new),
+            None => {
+                let mut new = NewFile::create(&self.path)?;
+                if let Some(existing) = &mut self.existing {
+                    existing.copy_to(&mut new.file)?;
+                }
+                self.existing = None;
+                Ok(self.new.insert(new))
+            }
         }
     }
 
     /// All bytes are on the disk when this returns.
     fn sync(&mut self) -> io::Result<()> {
-        if let Target::Existing(existing) = &self.target
+        if let Some(existing) = &self.existing
             // Who may not touch it writes a new one.
             && existing.keep(&self.path).unwrap_or(false)
         {
@@ -167,9 +167,9 @@ impl PendingFile {
     }
 
     fn take_name(&mut self) -> io::Result<()> {
-        match &mut self.target {
-            Target::New(new) => new.take_name(&self.path),
-            Target::Existing(_) => Ok(()),
+        match &mut self.new {
+            Some(new) => new.take_name(&self.path),
+            None => Ok(()),
         }
     }
 }
@@ -218,13 +218,14 @@ impl NewFile {
 /// Errors name the file: those who write to it know only a stream.
 impl Write for PendingFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let written = match &mut self.target {
-            Target::Existing(existing) => match existing.continues(buf) {
-                Ok(true) => Ok(buf.len()),
-                Ok(false) => self.new_file().and_then(|new| new.file.write(buf)),
-                Err(error) => Err(error),
-            },
-            Target::New(new) => new.file.write(buf),
+        let is_there = match &mut self.existing {
+            Some(existing) => existing.continues(buf),
+            None => Ok(false),
+        };
+        let written = match is_there {
+            Ok(true) => Ok(buf.len()),
+            Ok(false) => self.new_file().and_then(|new| new.file.write(buf)),
+            Err(error) => Err(error),
         };
         let n = written.map_err(|e| named(&self.path, e))?;
         self.position += n as u64;
@@ -233,9 +234,9 @@ impl Write for PendingFile {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.target {
-            Target::New(new) => new.file.flush().map_err(|e| named(&self.path, e)),
-            Target::Existing(_) => Ok(()),
+        match &mut self.new {
+            Some(new) => new.file.flush().map_err(|e| named(&self.path, e)),
+            None => Ok(()),
         }
     }
 }
