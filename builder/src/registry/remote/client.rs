@@ -1,14 +1,14 @@
 //! Requests to registries: with which token, how often, how far redirects are followed.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex as StdMutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RANGE,
 };
 use reqwest::{Response, StatusCode, Url};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::super::RawDocument;
@@ -39,8 +39,9 @@ pub(super) struct Client {
     pub(super) spoilt: StdMutex<HashSet<Digest>>,
     /// Mirrors that could not be reached: nothing more is asked of them.
     pub(super) down: StdMutex<HashSet<String>>,
-    /// Which registries that were called insecure speak TLS.
-    pub(super) encrypted: Mutex<HashMap<String, bool>>,
+    /// Which registries that were called insecure speak TLS; each is asked once, and none waits for
+    /// another.
+    pub(super) encrypted: StdMutex<HashMap<String, Arc<OnceCell<bool>>>>,
     /// `Authorization` headers by host and repository.
     pub(super) tokens: Mutex<HashMap<(String, String), String>>,
 }
@@ -327,16 +328,16 @@ impl Client {
         if !self.options.is_insecure(&endpoint.host) {
             return self.options.registry(registry, "http");
         }
-        let mut known = self.encrypted.lock().await;
-        let encrypted = match known.get(&endpoint.host) {
-            Some(encrypted) => *encrypted,
-            None => {
-                let url = format!("{}v2/", endpoint.base);
-                let asked = self.unverified.get(url).timeout(PROBE_TIMEOUT).send().await;
-                known.insert(endpoint.host.clone(), asked.is_ok());
-                asked.is_ok()
-            }
+        let cell = lock(&self.encrypted)
+            .entry(endpoint.host.clone())
+            .or_default()
+            .clone();
+        let probe = async || {
+            let url = format!("{}v2/", endpoint.base);
+            let asked = self.unverified.get(url).timeout(PROBE_TIMEOUT).send().await;
+            asked.is_ok()
         };
+        let encrypted = *cell.get_or_init(probe).await;
         match encrypted {
             true => Ok(endpoint),
             false => self.options.registry(registry, "http"),

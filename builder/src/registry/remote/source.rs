@@ -54,7 +54,7 @@ impl Remote {
             options,
             spoilt: StdMutex::default(),
             down: StdMutex::default(),
-            encrypted: Mutex::default(),
+            encrypted: StdMutex::default(),
             tokens: Mutex::default(),
         };
         Ok(Remote {

@@ -94,15 +94,20 @@ struct Client {
     _dir: tempfile::TempDir,
 }
 
-/// A client of an empty store that asks `host`.
+/// A client of an empty store that asks `host`, and does not wait for long.
 fn client_at(host: &str, options: RemoteOptions) -> Client {
-    let dir = tempfile::tempdir().unwrap();
     let options = RemoteOptions {
         attempts: 3,
         backoff: Duration::from_millis(1),
         stall_timeout: Duration::from_millis(800),
         ..options
     };
+    patient_client_at(host, options)
+}
+
+/// A client of an empty store that asks `host`.
+fn patient_client_at(host: &str, options: RemoteOptions) -> Client {
+    let dir = tempfile::tempdir().unwrap();
     let images = Images::new(
         Store::open(dir.path()).unwrap(),
         ImagesOptions {

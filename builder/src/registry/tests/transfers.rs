@@ -194,3 +194,33 @@ fn a_silent_server_is_given_up() {
     assert!(client(&server).resolve().is_err());
     assert!(start.elapsed() < Duration::from_secs(15));
 }
+
+#[test]
+fn a_registry_called_insecure_does_not_wait_for_another_that_is_silent() {
+    // It takes connections, and never says whether it speaks TLS.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_host = silent.local_addr().unwrap().to_string();
+    let image = image();
+    let served = image.clone();
+    let server = Server::new(move |r| served.answer(r));
+    let options = RemoteOptions {
+        insecure: vec![silent_host.clone(), server.host().to_owned()],
+        attempts: 1,
+        ..RemoteOptions::default()
+    };
+    let client = patient_client_at(server.host(), options);
+    let other = Reference::parse(&format!("{silent_host}/a/b:1")).unwrap();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| client.images.resolve(&[other]).is_err());
+        // It is asked first.
+        let asked = silent.accept().unwrap();
+        let start = std::time::Instant::now();
+        let resolved = client.resolve().is_ok();
+        let took = start.elapsed();
+        let is_silent = !waits.is_finished();
+        drop((asked, silent));
+        assert!(waits.join().unwrap() && resolved);
+        // The silent one would have been waited for twice as long.
+        assert!(is_silent && took < Duration::from_secs(5), "{took:?}");
+    });
+}
