@@ -10,8 +10,9 @@ use rustix::fs::{Advice, fadvise};
 /// one to be short.
 const WINDOW_BYTES: u64 = 8 << 20;
 
-/// A file that is written from its start to its end and then synced. Without this the disk would
-/// be idle until the sync, which would then wait for all of it.
+/// A file that is written from its start to its end. Without this the disk would be idle until a file
+/// is synced, which would then wait for all of it. Packs are not synced, but they are as large as
+/// what is made of them, and that is.
 pub(super) struct Writeback {
     file: File,
     position: u64,

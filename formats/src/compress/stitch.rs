@@ -96,15 +96,19 @@ impl<W: Write> Stitcher<W> {
     }
 
     fn hold(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.pending.extend_from_slice(bytes);
         if matches!(self.compression, Compression::Zstd { .. }) {
+            self.pending.extend_from_slice(bytes);
             return Ok(());
         }
-        while self.pending.len() >= LITERAL_RUN_BYTES {
-            let rest = self.pending.split_off(LITERAL_RUN_BYTES);
-            let plain = std::mem::replace(&mut self.pending, rest);
+        let mut bytes = bytes;
+        while bytes.len() >= LITERAL_RUN_BYTES - self.pending.len() {
+            let (taken, rest) = bytes.split_at(LITERAL_RUN_BYTES - self.pending.len());
+            self.pending.extend_from_slice(taken);
+            bytes = rest;
+            let plain = std::mem::take(&mut self.pending);
             self.start_run(plain)?;
         }
+        self.pending.extend_from_slice(bytes);
         Ok(())
     }
 
