@@ -1,5 +1,7 @@
 use super::*;
 
+mod headers;
+
 /// A header block with a right checksum.
 fn header(name: &str, kind: u8, size: u64) -> [u8; 512] {
     let mut header = tar::Header::new_ustar();
