@@ -142,3 +142,23 @@ fn a_layer_that_can_t_be_read_is_not_called_short() {
     let error = read(io::ErrorKind::UnexpectedEof.into()).unwrap_err();
     assert!(matches!(error.kind, LayerErrorKind::Truncated), "{error}");
 }
+
+/// Rust's own parser takes a plus sign.
+#[test]
+fn a_pax_number_is_digits_only() {
+    for text in [
+        "",
+        "+5",
+        "-5",
+        " 5",
+        "5 ",
+        "5.",
+        "0x5",
+        "18446744073709551616",
+    ] {
+        assert_eq!(pax::decimal(text.as_bytes()), None, "{text}");
+    }
+    for text in ["5", "005", "18446744073709551615"] {
+        assert_eq!(pax::decimal(text.as_bytes()), text.parse().ok(), "{text}");
+    }
+}
