@@ -9,6 +9,11 @@ use super::symbols::{Run, Symbols, Wanted};
 
 /// Less of a block is not worth a header of its own.
 const MIN_PART_BYTES: u64 = 8 << 10;
+/// Blocks that hold less are not remembered: there could be millions of them where one would do.
+const MIN_BLOCK_BYTES: u64 = 1 << 10;
+/// So much of compressed bytes is remembered at most; more than what the blocks of a segment and those
+/// that overlap its ends can have.
+const MAX_KEPT_BYTES: usize = 8 << 20;
 
 /// What the reader of a [`GzipBlocks`](super::GzipBlocks) knows of the bytes it was given: a handle that
 /// stays when the reader is wrapped.
@@ -20,8 +25,10 @@ struct Log {
     /// Plain bytes given out.
     served: u64,
     /// Blocks of which a byte was given out, or is about to be; those behind are forgotten when that
-    /// is said.
+    /// is said, or when there are too many.
     blocks: VecDeque<Arc<Block>>,
+    /// Their compressed bytes.
+    kept_bytes: usize,
     /// The block whose symbols were looked at last: the next file often begins in it.
     looked_at: Option<(Arc<Block>, Symbols)>,
 }
@@ -58,13 +65,28 @@ impl Part {
     }
 }
 
+impl Log {
+    fn forget_first(&mut self) {
+        let bytes = self.blocks.pop_front().map_or(0, |block| block.bytes.len());
+        self.kept_bytes -= bytes;
+    }
+}
+
 impl BlockLog {
     fn lock(&self) -> MutexGuard<'_, Log> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn remember(&self, block: Block) {
-        self.lock().blocks.push_back(Arc::new(block));
+        if block.plain_bytes < MIN_BLOCK_BYTES {
+            return;
+        }
+        let mut log = self.lock();
+        log.kept_bytes += block.bytes.len();
+        log.blocks.push_back(Arc::new(block));
+        while log.kept_bytes > MAX_KEPT_BYTES {
+            log.forget_first();
+        }
     }
 
     pub(super) fn serve(&self, bytes: u64) {
@@ -80,8 +102,15 @@ impl BlockLog {
     pub fn forget(&self, place: u64) {
         let mut log = self.lock();
         while log.blocks.front().is_some_and(|b| b.end() <= place) {
-            log.blocks.pop_front();
+            log.forget_first();
         }
+    }
+
+    /// How many blocks are remembered, and their compressed bytes.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        let log = self.lock();
+        (log.blocks.len(), log.kept_bytes)
     }
 
     /// What can be used of the blocks between `from` and `to` in a text that starts at `reach`, in order.

@@ -132,6 +132,36 @@ fn blocks_that_nobody_asks_for_are_forgotten() {
     let (_, log) = read_all(&gzip(&plain, 6), 4096).unwrap();
     log.forget(600_000);
     assert!(log.parts(0, 600_000, 0, false).0.is_empty());
+    assert_eq!(log.kept(), (0, 0));
+    // What stands behind the end of a layer is read by nobody who could say so.
+    let (_, log) = read_all(&gzip(&noise(30 << 20), 1), 1 << 16).unwrap();
+    let (blocks, bytes) = log.kept();
+    assert!(
+        blocks > 0 && bytes <= 8 << 20,
+        "{blocks} blocks, {bytes} bytes"
+    );
+}
+
+#[test]
+fn a_flood_of_tiny_blocks_is_not_remembered() {
+    let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    let mut bits = Splice::default();
+    for _ in 0..100_000 {
+        bits.push_stored(b"");
+        bits.push_stored(b"x");
+    }
+    file.extend(bits.bytes);
+    // The last one, and the trailer.
+    file.extend([1, 0, 0, 0xff, 0xff]);
+    let plain = vec![b'x'; 100_000];
+    let mut crc = flate2::Crc::new();
+    crc.update(&plain);
+    file.extend(crc.sum().to_le_bytes());
+    file.extend((plain.len() as u32).to_le_bytes());
+    let (read, log) = read_all(&file, 1000).unwrap();
+    assert!(read == plain);
+    assert_eq!(log.kept(), (0, 0));
+    assert_eq!(check_parts(&plain, &log, 0, plain.len()), 0);
 }
 
 /// Puts `code` in, as Huffman codes stand: first bit first.
