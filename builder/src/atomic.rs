@@ -76,7 +76,9 @@ impl PendingFile {
     }
 
     /// As [`PendingFile::create`], but where the bytes turn out to be those of the file that has the
-    /// name already, nothing is written and it stays, with the time of one that was written now.
+    /// name already, nothing is written and it stays, with the time of one that was written now. It is
+    /// for who writes from the start to the end; zeros may be left out by seeking over them. A seek
+    /// back costs a copy.
     pub fn create_or_keep(path: &Path) -> Result<Self, WriteFileError> {
         match Existing::open(path) {
             Some(existing) => Ok(PendingFile {
@@ -243,6 +245,17 @@ impl Write for PendingFile {
 
 impl Seek for PendingFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let next = match to {
+            SeekFrom::Start(next) => Some(next),
+            SeekFrom::Current(0) => Some(self.position),
+            _ => None,
+        };
+        if let (Some(existing), Some(next)) = (&mut self.existing, next)
+            && existing.skip_to(next)
+        {
+            self.position = next;
+            return Ok(next);
+        }
         let moved = self.new_file().and_then(|new| new.file.seek(to));
         self.position = moved.map_err(|e| named(&self.path, e))?;
         Ok(self.position)

@@ -1,11 +1,14 @@
 //! The file that has an output's name already: when a build makes the same bytes again, it stays.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, Write};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::SystemTime;
 
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
 use xxhash_rust::xxh3::Xxh3;
 
 /// How much is compared at a time.
@@ -17,6 +20,10 @@ pub(super) struct Existing {
     found: Identity,
     /// So many bytes are the same so far.
     compared: u64,
+    /// Where the next bytes belong: what is between was left out, and reads as zeros.
+    next: u64,
+    /// What was left out so far.
+    holes: Vec<Range<u64>>,
     /// Of the bytes that were compared: should they have to be copied, they are the same ones.
     hasher: Xxh3,
     buffer: Vec<u8>,
@@ -56,6 +63,8 @@ impl Existing {
             file,
             found,
             compared: 0,
+            next: 0,
+            holes: Vec::new(),
             hasher: Xxh3::new(),
             buffer: Vec::new(),
         })
@@ -66,26 +75,70 @@ impl Existing {
         &self.file
     }
 
-    /// Whether the next bytes of the file are these; only then is it moved on.
+    /// Goes on at a later place; `false` where it is an earlier one, which was compared already.
+    pub(super) fn skip_to(&mut self, next: u64) -> bool {
+        let is_later = next >= self.compared;
+        if is_later {
+            self.next = next;
+        }
+        is_later
+    }
+
+    /// Whether the next bytes of the file are these, behind zeros up to there; only then is it moved
+    /// on.
     pub(super) fn continues(&mut self, bytes: &[u8]) -> io::Result<bool> {
-        let end = self.compared.saturating_add(bytes.len() as u64);
+        let end = self.next.saturating_add(bytes.len() as u64);
         if end > self.found.bytes {
             return Ok(false);
         }
         self.buffer.resize(BUFFER_BYTES, 0);
-        let mut at = self.compared;
+        if !self.has_zeros(self.compared..self.next)? {
+            return Ok(false);
+        }
+        let mut at = self.next;
         for chunk in bytes.chunks(BUFFER_BYTES) {
-            let buffer = &mut self.buffer[..chunk.len()];
-            match self.file.read_exact_at(buffer, at) {
-                Ok(()) if buffer == chunk => at += chunk.len() as u64,
-                Ok(()) => return Ok(false),
-                // Somebody has cut it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                Err(error) => return Err(error),
+            if !self.fill(at, chunk.len())? || self.buffer[..chunk.len()] != *chunk {
+                return Ok(false);
             }
+            at += chunk.len() as u64;
         }
         self.hasher.update(bytes);
+        if self.next > self.compared {
+            self.holes.push(self.compared..self.next);
+        }
         self.compared = end;
+        self.next = end;
+        Ok(true)
+    }
+
+    /// Reads so many bytes of the file, as the buffer can hold; `false` if somebody has cut it
+    /// meanwhile.
+    fn fill(&mut self, at: u64, bytes: usize) -> io::Result<bool> {
+        match self.file.read_exact_at(&mut self.buffer[..bytes], at) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there are only zeros in a range. What the file system knows to be a hole is not read.
+    fn has_zeros(&mut self, range: Range<u64>) -> io::Result<bool> {
+        let mut at = range.start;
+        while at < range.end {
+            at = match seek(&self.file, SeekFrom::Data(at)) {
+                Ok(data) => data,
+                // Nothing but a hole up to the end.
+                Err(Errno::NXIO) => range.end,
+                // Not every file system tells.
+                Err(_) => at,
+            };
+            let left = range.end.saturating_sub(at);
+            let bytes = usize::try_from(left).map_or(BUFFER_BYTES, |left| left.min(BUFFER_BYTES));
+            if !self.fill(at, bytes)? || self.buffer[..bytes].iter().any(|&byte| byte != 0) {
+                return Ok(false);
+            }
+            at += bytes as u64;
+        }
         Ok(true)
     }
 
@@ -105,19 +158,26 @@ impl Existing {
         Ok(true)
     }
 
-    /// Copies what was compared.
-    pub(super) fn copy_to(&mut self, out: &mut impl Write) -> io::Result<()> {
+    /// Copies what was compared to an empty file, without what was left out, and leaves it where the
+    /// next bytes belong.
+    pub(super) fn copy_to(&mut self, out: &mut (impl Write + Seek)) -> io::Result<()> {
         let mut hasher = Xxh3::new();
-        let mut left = self.compared;
-        self.file.seek(SeekFrom::Start(0))?;
         self.buffer.resize(BUFFER_BYTES, 0);
-        while left > 0 {
-            let bytes = usize::try_from(left).map_or(BUFFER_BYTES, |left| left.min(BUFFER_BYTES));
-            let buffer = &mut self.buffer[..bytes];
-            self.file.read_exact(buffer)?;
-            hasher.update(buffer);
-            out.write_all(buffer)?;
-            left -= bytes as u64;
+        let mut at = 0;
+        let end = self.compared..self.next;
+        for hole in self.holes.iter().chain([&end]) {
+            while at < hole.start {
+                let left = usize::try_from(hole.start - at).unwrap_or(BUFFER_BYTES);
+                let buffer = &mut self.buffer[..left.min(BUFFER_BYTES)];
+                self.file.read_exact_at(buffer, at)?;
+                hasher.update(buffer);
+                out.write_all(buffer)?;
+                at += buffer.len() as u64;
+            }
+            if !hole.is_empty() {
+                out.seek(io::SeekFrom::Start(hole.end))?;
+                at = hole.end;
+            }
         }
         if hasher.digest128() != self.hasher.digest128() {
             return Err(io::Error::other(

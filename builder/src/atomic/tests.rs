@@ -225,3 +225,71 @@ fn what_a_killed_program_left_goes_after_a_day() {
         [".lkbuild-folder", ".lkbuild-new", "old"]
     );
 }
+
+/// Writes pieces at their places, which come in order, and gives whether the file stayed.
+fn write_at(path: &Path, pieces: &[(u64, &[u8])]) -> bool {
+    let mut file = PendingFile::create_or_keep(path).unwrap();
+    for (at, piece) in pieces {
+        assert_eq!(file.seek(SeekFrom::Start(*at)).unwrap(), *at);
+        file.write_all(piece).unwrap();
+        assert_eq!(file.bytes(), at + piece.len() as u64);
+    }
+    let stayed = file.is_unchanged();
+    commit(vec![file]).unwrap();
+    stayed
+}
+
+#[test]
+fn zeros_that_are_left_out_are_compared_too() {
+    use std::os::unix::fs::{FileExt, MetadataExt};
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    const MIB: u64 = 1 << 20;
+    let pieces: [(u64, &[u8]); 3] = [(3 * MIB, b"one"), (5 * MIB, b"two"), (9 * MIB, b"end")];
+    let mut expected = vec![0; 9 << 20];
+    expected[3 << 20..][..3].copy_from_slice(b"one");
+    expected[5 << 20..][..3].copy_from_slice(b"two");
+    expected.extend(b"end");
+    assert!(!write_at(&path, &pieces), "there is no file");
+    let made = fs::metadata(&path).unwrap();
+    assert!(write_at(&path, &pieces), "holes");
+    // One that has the zeros, as a copy may.
+    fs::write(&path, &expected).unwrap();
+    assert!(write_at(&path, &pieces), "zeros");
+    for at in [0, 3 * MIB - 1, 4 * MIB, 9 * MIB - 1, 9 * MIB + 2] {
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(b"x", at).unwrap();
+        assert!(!write_at(&path, &pieces), "{at}");
+        assert!(fs::read(&path).unwrap() == expected, "{at}");
+        // What was left out is left out of the copy.
+        let blocks = fs::metadata(&path).unwrap().blocks();
+        assert!(blocks <= made.blocks() + 8, "{blocks} {}", made.blocks());
+    }
+    // Longer, and cut within the last hole.
+    fs::write(&path, [&expected[..], b"more"].concat()).unwrap();
+    assert!(!write_at(&path, &pieces));
+    assert!(fs::read(&path).unwrap() == expected);
+    fs::write(&path, &expected[..7 << 20]).unwrap();
+    assert!(!write_at(&path, &pieces));
+    assert!(fs::read(&path).unwrap() == expected);
+}
+
+#[test]
+fn who_goes_back_or_leaves_the_end_out_gets_what_a_new_file_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    fs::write(&path, b"01\0\0\x00567\0\0").unwrap();
+    let mut file = PendingFile::create_or_keep(&path).unwrap();
+    file.write_all(b"01").unwrap();
+    file.seek(SeekFrom::Start(5)).unwrap();
+    file.write_all(b"567").unwrap();
+    // Beyond the last byte that is written: a new file would be shorter.
+    file.seek(SeekFrom::Start(10)).unwrap();
+    assert!(!file.is_unchanged());
+    assert_eq!(file.stream_position().unwrap(), 10);
+    file.seek(SeekFrom::Start(1)).unwrap();
+    file.write_all(b"x").unwrap();
+    commit(vec![file]).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"0x\0\0\x00567");
+}

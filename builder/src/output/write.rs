@@ -364,7 +364,7 @@ impl<'a> Job<'a> {
 
     fn kernel_iso(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
         self.kernel_file(dir, name)?;
-        let mut file = PendingFile::create(&dir.join(format!("{name}.iso")))?;
+        let mut file = PendingFile::create_or_keep(&dir.join(format!("{name}.iso")))?;
         let lost = write_tree_iso(&mut file, self.image, name)?;
         self.done(file);
         if lost > 0 {
@@ -408,8 +408,7 @@ impl<'a> Job<'a> {
     /// Writes a format that is one file.
     fn file(&mut self, format: Format, path: &Path) -> Result<(), OutputError> {
         let mut file = match format {
-            // They leave out what is empty, so there is no stream to compare.
-            Format::Disk(_) | Format::Iso(_) => PendingFile::create(path)?,
+            Format::Disk(disk) if !disk.is_written_in_order() => PendingFile::create(path)?,
             _ => PendingFile::create_or_keep(path)?,
         };
         match format {
@@ -433,7 +432,8 @@ impl<'a> Job<'a> {
         let format = DiskFormat::VmdkFlat;
         let disks = &self.settings.disks;
         let content = self.disk(format)?;
-        let create = |ending: &str| PendingFile::create(&dir.join(format!("{name}{ending}")));
+        let create =
+            |ending: &str| PendingFile::create_or_keep(&dir.join(format!("{name}{ending}")));
         let [description, raw] = [".vmdk", "-flat.vmdk"].map(create);
         let (mut description, mut raw) = (description?, raw?);
         content.write(format, name, disks, &mut raw)?;

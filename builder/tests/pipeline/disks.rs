@@ -532,3 +532,43 @@ fn an_initrd_that_no_firmware_can_place_is_refused() {
     let error = boot_volume(&files(5), &loaders, "x", 1 << 20).unwrap_err();
     assert!(error.to_string().contains("initrd.img"), "{error}");
 }
+
+#[test]
+fn a_medium_that_is_there_with_the_same_bytes_stays() {
+    use std::os::unix::fs::MetadataExt;
+
+    let bench = Bench::new(&images(bz_image()));
+    for (formats, stays) in [
+        ("raw-bios,aws,vmdk,vhd,gcp", true),
+        ("vmdk-flat,kernel+iso", true),
+        ("iso,uki", true),
+        ("vmdk-sparse,ova,qcow2", false),
+    ] {
+        bench.clear_out();
+        build(&bench, formats, &[]);
+        let first = bench.outputs();
+        let inodes = || -> BTreeMap<String, u64> {
+            let names = first.keys();
+            names
+                .map(|name| {
+                    let data = std::fs::metadata(bench.out().join(name)).unwrap();
+                    (name.clone(), data.ino())
+                })
+                .collect()
+        };
+        let before = inodes();
+        build(&bench, formats, &[]);
+        assert!(bench.outputs() == first, "{formats}");
+        for (name, inode) in inodes() {
+            assert_eq!(inode == before[&name], stays, "{name}");
+        }
+        // Another one is written as if nothing had been there.
+        let other = ["--data-size", "1M", "--initrd-compression", "none"];
+        build(&bench, formats, &other);
+        let over = bench.outputs();
+        bench.clear_out();
+        build(&bench, formats, &other);
+        assert!(bench.outputs() == over, "{formats}");
+        assert!(over != first, "{formats}");
+    }
+}
