@@ -1,9 +1,14 @@
 //! Runs of deflate blocks that can be copied anywhere between bytes of a deflate stream.
 
+pub(super) mod alphabet;
+pub(super) mod bits;
+mod short;
+
 use std::io;
 
 use flate2::{Compress, FlushCompress};
 
+use self::short::SHORT_BYTES;
 use super::format::{DEFLATE_STORED_HEADER_BYTES, DEFLATE_STORED_MAX_BYTES};
 
 /// A deflate encoder and the room it writes to.
@@ -34,6 +39,15 @@ impl Deflater {
     /// `window` is what stands before it in the stream, at most the last 32 KiB of it (or
     /// empty, when that is not known): it may be referred to.
     pub(super) fn run(&mut self, window: &[u8], plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        if plain.len() <= SHORT_BYTES {
+            let start = out.len();
+            short::run(plain, out);
+            if out.len() - start >= stored_run_bytes(plain.len()) {
+                out.truncate(start);
+                store_run(plain, out);
+            }
+            return Ok(());
+        }
         // Not reset(): zlib-rs keeps its window then, and levels 3 to 6 read beyond the input's end
         // there, so that the output would depend on what was compressed before.
         self.state = fresh(self.level);

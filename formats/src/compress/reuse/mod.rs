@@ -11,7 +11,6 @@
 //! them that can be used, and [`Splice`] makes a segment of these. What comes out depends on the
 //! layer's bytes alone.
 
-mod bits;
 mod codes;
 mod inflate;
 mod log;

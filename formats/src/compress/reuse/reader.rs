@@ -2,11 +2,11 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::super::deflate::alphabet::STORED;
+use super::super::deflate::bits::peek;
 use super::MAX_BLOCK_BYTES;
-use super::bits::peek;
 use super::inflate::Inflate;
 use super::log::BlockLog;
-use super::symbols::STORED;
 
 const GZIP_MAGIC: u8 = 0x1f;
 const OUTPUT_BYTES: usize = 64 << 10;

@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
+use super::super::deflate::bits::BitWriter;
 use super::*;
 use crate::compress::{BodyDecoder, BodyInfo, Compression};
 use crate::testing::{noise, text};
@@ -55,7 +56,7 @@ fn check_parts(plain: &[u8], log: &BlockLog, from: usize, to: usize) -> usize {
     let mut segments = Vec::new();
     let stored = |bytes: &[u8]| {
         let mut splice = Splice::default();
-        splice.push_stored(bytes);
+        splice.0.push_stored(bytes);
         (bytes.len(), splice.finish())
     };
     let (mut done, mut reused) = (from, 0);
@@ -145,12 +146,12 @@ fn blocks_that_nobody_asks_for_are_forgotten() {
 #[test]
 fn a_flood_of_tiny_blocks_is_not_remembered() {
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-    let mut bits = Splice::default();
+    let mut bits = BitWriter::default();
     for _ in 0..100_000 {
         bits.push_stored(b"");
         bits.push_stored(b"x");
     }
-    file.extend(bits.bytes);
+    file.extend(bits.into_bytes());
     // The last one, and the trailer.
     file.extend([1, 0, 0, 0xff, 0xff]);
     let plain = vec![b'x'; 100_000];
@@ -164,32 +165,26 @@ fn a_flood_of_tiny_blocks_is_not_remembered() {
     assert_eq!(check_parts(&plain, &log, 0, plain.len()), 0);
 }
 
-/// Puts `code` in, as Huffman codes stand: first bit first.
-fn push_code(bits: &mut Splice, code: u64, count: u32) {
-    bits.push_bits(code.reverse_bits() >> (64 - count), count);
-}
-
 #[test]
 fn fixed_codes_are_cut_as_well() {
     // One block: literals of 8 and of 9 bits, and matches of 3 bytes at distance 1.
-    let mut bits = Splice::default();
-    bits.push_bits(0b011, 3);
+    let mut bits = BitWriter::default();
+    bits.push(0b011, 3);
     let mut plain = Vec::new();
     for round in 0..5_000_u64 {
         let low = round % 144;
-        push_code(&mut bits, 0x30 + low, 8);
-        push_code(&mut bits, 0b1_1001_0000 + round % 112, 9);
-        push_code(&mut bits, 1, 7);
-        push_code(&mut bits, 0, 5);
+        bits.push_code(0x30 + low, 8);
+        bits.push_code(0b1_1001_0000 + round % 112, 9);
+        bits.push_code(1, 7);
+        bits.push_code(0, 5);
         plain.extend([low as u8, 144 + (round % 112) as u8]);
         plain.extend([144 + (round % 112) as u8; 3]);
     }
-    push_code(&mut bits, 0, 7);
+    bits.push_code(0, 7);
     let mut crc = flate2::Crc::new();
     crc.update(&plain);
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-    bits.align();
-    file.extend(bits.bytes);
+    file.extend(bits.into_bytes());
     file.extend(crc.sum().to_le_bytes());
     file.extend((plain.len() as u32).to_le_bytes());
     let (read, log) = read_all(&file, 1000).unwrap();
