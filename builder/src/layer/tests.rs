@@ -1,3 +1,5 @@
+use std::io::{Read, Write};
+
 use super::*;
 
 mod headers;
@@ -428,10 +430,15 @@ fn an_error_says_where_in_the_layer_it_is() {
     // After the header of the entry that is wrong.
     assert_eq!(error.offset, 512 + 1024 + 512);
     assert_eq!(error.path.as_deref(), Some(&b"b/.wh."[..]));
+    let place = "whiteout without a name (entry b/.wh., at byte 2048 of the unpacked layer)";
+    assert_eq!(error.to_string(), place);
     let mut damaged = file("a", &[7; 600]);
     damaged.extend([1; 512]);
     // Where the header that is none begins.
-    assert_eq!(read(&damaged).unwrap_err().offset, 512 + 600);
+    let error = read(&damaged).unwrap_err();
+    assert_eq!(error.offset, 512 + 600);
+    let place = " (at byte 1112 of the unpacked layer)";
+    assert!(error.to_string().ends_with(place), "{error}");
 }
 
 /// POSIX.1-2017 pax, "pax Extended Header": a record without a value cancels what is in effect.
@@ -506,4 +513,24 @@ fn a_sparse_file_without_its_map_is_refused() {
     ]);
     let error = read(&[version, file("f", b"abc")].concat()).unwrap_err();
     assert!(error.to_string().contains("no map"), "{error}");
+}
+
+/// They take memory, and are of use to whoever makes a pack of gzip only.
+#[test]
+fn blocks_are_remembered_where_that_is_asked_for() {
+    let tar = file("f", b"x");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&tar).unwrap();
+    let gzip = gzip.finish().unwrap();
+    for (blob, remember, want) in [
+        (&gzip, true, true),
+        (&gzip, false, false),
+        (&tar, true, false),
+    ] {
+        let mut plain = decompress::decompress(&**blob, remember).unwrap();
+        let mut bytes = Vec::new();
+        plain.reader.read_to_end(&mut bytes).unwrap();
+        assert!(bytes == tar);
+        assert_eq!(plain.blocks.is_some(), want);
+    }
 }
