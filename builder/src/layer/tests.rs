@@ -3,6 +3,7 @@ use std::io::{Read, Write};
 use super::*;
 
 mod headers;
+mod sparse;
 
 /// A header block with a right checksum.
 fn header(name: &str, kind: u8, size: u64) -> [u8; 512] {

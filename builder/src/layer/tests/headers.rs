@@ -39,6 +39,7 @@ fn numbers_of_headers_are_octal_or_base_256() {
         (i128::from(i64::MIN), Some(i64::MIN)),
         (i128::from(i64::MIN) - 1, None),
         (-(1 << 94), None),
+        (-(1 << 94) + (1 << 88) - 1, None),
     ];
     let fields = base_256.map(|(number, want): (i128, _)| {
         let mut field: [u8; 12] = number.to_be_bytes()[4..].try_into().unwrap();
@@ -161,4 +162,24 @@ fn a_pax_number_is_digits_only() {
     for text in ["5", "005", "18446744073709551615"] {
         assert_eq!(pax::decimal(text.as_bytes()), text.parse().ok(), "{text}");
     }
+}
+
+/// The last record of a name counts, whatever stands between.
+#[test]
+fn extended_attributes_are_told_apart_by_their_whole_name() {
+    let mut tar = pax(&[
+        ("SCHILY.xattr.user.a", b"1"),
+        ("SCHILY.xattr.user.b", b"2"),
+        ("SCHILY.xattr.user.a", b"3"),
+    ]);
+    tar.extend(file("f", b""));
+    let seen = read(&tar).unwrap();
+    let mut xattrs: Vec<_> = seen[0]
+        .0
+        .xattrs
+        .iter()
+        .map(|x| (&*x.name, &*x.value))
+        .collect();
+    xattrs.sort();
+    assert_eq!(xattrs, [(&b"user.a"[..], &b"3"[..]), (b"user.b", b"2")]);
 }
