@@ -306,3 +306,33 @@ fn overlaying_refuses_what_would_misdirect() {
         .unwrap();
     assert_eq!(show(&tree), "f a 2, f b 1");
 }
+
+/// A pack holds one tar opened; other files without a body of their own are empty.
+#[test]
+fn only_the_opened_file_of_a_layer_is_an_opened_one() {
+    let entries = ["f a 0", "f b 7", "f c 0", "f d 3"].map(entry);
+    let view = LayerView {
+        entries: &entries,
+        bodies: &[None, None, None, Some(5)],
+        pack: 9,
+        opened: Some(1),
+        origin: 0,
+    };
+    let mut tree = Tree::new();
+    apply_layer(&mut tree, &view).unwrap();
+    let bodies: Vec<_> = tree
+        .walk()
+        .filter_map(|visit| match &visit.inode.node {
+            Node::File(body) => Some(body.clone()),
+            _ => None,
+        })
+        .collect();
+    let (pack, empty) = (9, || Body::Inline([].into()));
+    let opened = Body::Opened { pack, size: 7 };
+    let packed = Body::Packed {
+        pack,
+        body: 5,
+        size: 3,
+    };
+    assert_eq!(bodies, [empty(), opened, empty(), packed]);
+}
