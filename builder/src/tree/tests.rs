@@ -149,6 +149,15 @@ fn whiteouts_follow_lower_symlinked_parents() {
         &["f real/x 1, s a ../../../real", "o a"],
         "s a ../../../real, d real",
     );
+    // From the root, and from the folder that the link is in.
+    check(
+        &["f real/x 1, f d/real/x 2, s d/a /real", "w d/a/x"],
+        "d d, s d/a /real, d d/real, f d/real/x 2, d real",
+    );
+    check(
+        &["f real/x 1, f d/real/x 2, s d/a real", "w d/a/x"],
+        "d d, s d/a real, d d/real, d real, f real/x 1",
+    );
 }
 
 #[test]
