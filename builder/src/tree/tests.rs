@@ -236,6 +236,10 @@ fn entries_go_through_symlinked_parents_and_never_out() {
         &["s a b, s b c, d c, f a/x 1"],
         "s a b, s b c, d c, f c/x 1",
     );
+    check(
+        &["f b/x 1, s a ./b/., f a/y 2"],
+        "s a ./b/., d b, f b/x 1, f b/y 2",
+    );
     // The way through a dangling link is made.
     check(
         &["s a no/where, f a/x 1"],
