@@ -15,7 +15,7 @@ it needs. What the loaders on it expect is compared with what is there.
 
 What an initrd is made of is told by image and size where an ISO, disk or UEFI program carries the list that \
 lkbuild puts there (boot/images.json; in a UEFI program the section .images) or a tar says who brought each file, \
-and by container everywhere.";
+and by container everywhere, with the image where the YAML is in the system (etc/linuxkit-config).";
 
 const EXAMPLES: &str = "\
 Examples:

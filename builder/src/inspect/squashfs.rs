@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use formats::squashfs::{EntryKind, Limits, SquashfsEntry, SquashfsReader, Summary};
 
 use super::content::{KEPT_MAX, Kind, Name, Names, Tally};
+use super::metadata::{METADATA_PATH, Metadata};
 use super::{Bytes, Inspector, Section};
 
 #[derive(Default)]
@@ -95,6 +96,11 @@ impl Content {
             EntryKind::Socket => (Kind::Other, 0o140_000),
         };
         self.tally.add(kind, bytes);
+        if let EntryKind::File { len_bytes } = entry.kind
+            && entry.path == METADATA_PATH
+        {
+            self.names.metadata = Metadata::read(&mut reader.body(entry), len_bytes);
+        }
         let capability = match entry.xattrs {
             Some(set) if inspector.options.security => self.capability(set, reader, inspector),
             _ => None,

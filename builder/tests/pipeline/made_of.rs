@@ -273,12 +273,16 @@ fn parts_entries(parts: &[Value]) -> Vec<Option<u64>> {
 }
 
 #[test]
-fn an_initrd_alone_says_what_the_yaml_in_it_says() {
+fn an_initrd_or_squashfs_alone_says_what_the_yaml_in_it_says() {
     let bench = Bench::new(&images());
-    for kind in ["yaml", "json"] {
+    for (kind, format, file) in [
+        ("yaml", "kernel+initrd", "os-initrd.img"),
+        ("json", "kernel+initrd", "os-initrd.img"),
+        ("yaml", "kernel+squashfs", "os-squashfs.img"),
+    ] {
         let metadata = format!("  - path: etc/linuxkit-config\n    metadata: {kind}\n");
-        bench.must_build(&(YAML.to_owned() + &metadata), &[]);
-        let (report, code) = inspect(&bench, &bench.out().join("os-initrd.img"));
+        bench.must_build(&(YAML.to_owned() + &metadata), &["-f", format]);
+        let (report, code) = inspect(&bench, &bench.out().join(file));
         assert_eq!(code, 0, "{report:#}");
         assert_eq!(report["images_from"], "etc/linuxkit-config");
         let root = [
