@@ -156,7 +156,24 @@ impl Names {
     }
 
     /// Adds what was found to a section: always by container, the rest if it is asked for.
-    pub(super) fn describe(self, section: Section, inspector: &Inspector) -> Section {
+    pub(super) fn describe(mut self, section: Section, inspector: &Inspector) -> Section {
+        let mut section = self.by_container(section);
+        if inspector.options.files {
+            section = section.table("files", std::mem::take(&mut self.files));
+        }
+        self.rights(section, inspector)
+    }
+
+    /// Adds what gives rights, if it is asked for.
+    pub(super) fn rights(self, section: Section, inspector: &Inspector) -> Section {
+        match inspector.options.security {
+            true => section.table("security", self.security),
+            false => section,
+        }
+    }
+
+    /// Adds files and bytes by container.
+    pub(super) fn by_container(&self, section: Section) -> Section {
         let metadata = self.metadata.as_ref();
         let groups = self.groups.iter().map(|(name, group)| {
             let row = Section::default()
@@ -168,17 +185,10 @@ impl Names {
                 None => row,
             }
         });
-        let mut section = match metadata {
+        let section = match metadata {
             Some(metadata) => metadata.describe(section),
             None => section,
         };
-        section = section.table("content", groups.collect());
-        if inspector.options.files {
-            section = section.table("files", self.files);
-        }
-        if inspector.options.security {
-            section = section.table("security", self.security);
-        }
-        section
+        section.table("content", groups.collect())
     }
 }

@@ -1,10 +1,15 @@
 //! ISO 9660 images.
 
+use std::collections::HashSet;
+
 use formats::disk::read_partitions;
 use formats::iso::{EntryKind, IsoEntry, IsoReader, Limits, Names};
+use formats::payload::PayloadReader;
 
+use super::content::{KEPT_MAX, Name, Names as Content};
 use super::disk::{bios_loader, type_name};
 use super::images::ImageList;
+use super::metadata::{METADATA_PATH, Metadata};
 use super::{Bytes, Inspector, Section, part};
 
 /// Platforms of the boot catalog (El Torito 1.0, 2.1; UEFI specification 2.10, 13.3.2).
@@ -79,6 +84,8 @@ impl Inspector {
             });
             section = section.table("partitions", rows.collect());
         }
+        // One that does not boot may hold a system as a tree.
+        let is_tree = entries.is_empty();
         section = match reader.entries(Names::RockRidge, Limits::default()) {
             Ok(entries) => {
                 images = entries.iter().find_map(|entry| image_list(image, entry));
@@ -90,7 +97,11 @@ impl Inspector {
                         .bytes("bytes", entry.len_bytes)
                         .text("path", &entry.path)
                 });
-                self.list_files(section, rows.collect())
+                let section = self.list_files(section, rows.collect());
+                match is_tree {
+                    true => self.tree(section, image, &entries),
+                    false => section,
+                }
             }
             Err(error) => {
                 self.problem(error.to_string());
@@ -101,16 +112,58 @@ impl Inspector {
             .table("volumes", volumes)
             .and(self.loaders(image, &told, images.as_ref()))
     }
+
+    /// What is in the files of a tree, by container.
+    fn tree(&self, section: Section, image: &Bytes, entries: &[IsoEntry]) -> Section {
+        let mut content = Content::default();
+        let mut linked = HashSet::new();
+        for entry in entries {
+            let (file_type, bytes, device) = match &entry.kind {
+                EntryKind::File { .. } => {
+                    // A body counts once, as in an initrd or tar.
+                    let is_new = entry.links.is_none_or(|links| links < 2)
+                        || linked.len() >= KEPT_MAX
+                        || entry.serial.is_none_or(|serial| linked.insert(serial));
+                    (0o100_000, if is_new { entry.len_bytes } else { 0 }, (0, 0))
+                }
+                EntryKind::Folder => (0o040_000, 0, (0, 0)),
+                EntryKind::Symlink { target } => (0o120_000, target.len() as u64, (0, 0)),
+                EntryKind::Other { device } => (0, 0, *device),
+            };
+            let (uid, gid) = entry.owner.unwrap_or_default();
+            let name = Name {
+                mode: entry.mode.unwrap_or(file_type),
+                uid,
+                gid,
+                bytes,
+                device,
+                path: &entry.path,
+            };
+            content.add(&name, None, self);
+            if entry.path == METADATA_PATH
+                && let Some(file) = in_one_piece(image, entry)
+            {
+                let mut body = PayloadReader::new(&file);
+                content.metadata = Metadata::read(&mut body, entry.len_bytes);
+            }
+        }
+        let section = content.by_container(section);
+        content.rights(section, self)
+    }
 }
 
 /// The list of images, if an entry is that.
 fn image_list(image: &Bytes, entry: &IsoEntry) -> Option<ImageList> {
+    ImageList::at(&entry.path, in_one_piece(image, entry))
+}
+
+/// The bytes of a file that is in one piece.
+fn in_one_piece(image: &Bytes, entry: &IsoEntry) -> Option<Bytes> {
     let EntryKind::File { extents } = &entry.kind else {
         return None;
     };
     let [extent] = extents.as_slice() else {
         return None;
     };
-    let bytes = part(image, extent.start, entry.len_bytes);
-    ImageList::at(&entry.path, bytes)
+    part(image, extent.start, entry.len_bytes)
 }
