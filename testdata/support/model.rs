@@ -135,8 +135,12 @@ impl Model {
                 false => (path[..path.len() - 1].to_vec(), path.last().cloned()),
             };
             let is_symlink = |kind: Option<&Kind>| matches!(kind, Some(Kind::Symlink(_)));
+            // Symlinks of the lower layers lead to it as well.
+            let ways: BTreeSet<Path> = (1..=folder.len())
+                .flat_map(|length| [folder[..length].to_vec(), lower.place(&folder[..length])])
+                .collect();
             let swapped_symlink = entries.iter().any(|(path, entry)| {
-                folder.starts_with(path)
+                (ways.contains(path) || ways.contains(&lower.place(path)))
                     && (is_symlink(Some(&entry.kind)) || is_symlink(lower.kind(path)))
             });
             if swapped_symlink {
@@ -158,12 +162,6 @@ impl Model {
             }
         }
         for (path, entry) in entries {
-            for length in 1..path.len() {
-                let folder = &path[..length];
-                if hidden.paths.contains(folder) && self.kind(folder).is_none() {
-                    self.oddities.insert(Oddity::BelowHidden);
-                }
-            }
             self.put(&path, entry, &hidden)?;
         }
         Ok(())
@@ -215,6 +213,13 @@ impl Model {
             _ => None,
         };
         let mut at = self.make_folders(folder)?;
+        for length in 1..=at.len() {
+            let folder = &at[..length];
+            let is_described = |&inode: &usize| self.inodes[inode].mtime.is_some();
+            if hidden.paths.contains(folder) && !self.names.get(folder).is_some_and(is_described) {
+                self.oddities.insert(Oddity::BelowHidden);
+            }
+        }
         at.push(name.clone());
         let inode = match inode {
             Some(inode) => {
@@ -297,6 +302,16 @@ impl Model {
             }
         }
         Ok(here)
+    }
+
+    /// Where `path` stands: its last name is not followed.
+    fn place(&self, path: &[Vec<u8>]) -> Path {
+        let Some((name, folder)) = path.split_last() else {
+            return Path::new();
+        };
+        let mut place = self.resolve(folder).unwrap_or_else(|_| folder.to_vec());
+        place.push(name.clone());
+        place
     }
 
     /// Follows `path` and makes what is missing of it folders, and what is something else.
