@@ -6,6 +6,8 @@ use super::format::MAGIC;
 use super::*;
 use crate::layer::{EntryKind, Limits};
 
+mod index;
+
 fn tar_of(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, body) in files {
