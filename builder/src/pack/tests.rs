@@ -5,6 +5,7 @@ use formats::compress::Compression;
 use super::format::MAGIC;
 use super::*;
 use crate::layer::{EntryKind, Limits};
+use crate::tree::Body;
 
 mod index;
 
@@ -409,6 +410,76 @@ fn a_pack_that_is_gone_is_no_damaged_one() {
     verify_file(&bench.dir.path().join("gone"), "name").unwrap();
     verify_file(&file.join("below"), "name").unwrap_err();
     verify_file(&file, "name").unwrap_err();
+    let key = options(Compression::None, None).key;
+    assert!(Pack::open(&bench.store, &key).unwrap().is_none());
+    let folder = bench.store.path(&key).parent().unwrap().to_owned();
+    std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
+    std::fs::write(&folder, "no folder").unwrap();
+    let error = Pack::open(&bench.store, &key).unwrap_err();
+    assert!(matches!(error, PackError::Read { .. }), "{error}");
+}
+
+#[test]
+fn packs_of_a_build_say_how_they_are_compressed() {
+    let (bench, mut set) = (bench(), PackSet::default());
+    assert_eq!(set.compression(), None);
+    let options = options(Compression::Gzip { level: 9 }, None);
+    assert!(set.is_empty());
+    let workers = Workers::new(1).unwrap();
+    set.add(make(&*tar_of(&[]), &options, &bench.store, &workers).unwrap());
+    assert_eq!(set.compression(), Some(Compression::Gzip { level: 9 }));
+    assert!(!set.is_empty());
+}
+
+/// They are open all the time: what happens to their files meanwhile is noticed when they are read.
+#[test]
+fn a_pack_that_is_cut_while_it_is_open_is_damaged() {
+    let (bench, mut set) = (bench(), PackSet::default());
+    let layer = tar_of(&[("a", b"abc".to_vec()), ("b", noise(3_000, 1))]);
+    let options = options(Compression::None, None);
+    let workers = Workers::new(1).unwrap();
+    let pack = set.add(make(&*layer, &options, &bench.store, &workers).unwrap());
+    let body = |body, size| Body::Packed { pack, body, size };
+    set.verify().unwrap();
+    assert_eq!(set.read_body(&body(0, 3), 10).unwrap(), b"abc");
+    assert!(set.read_body(&body(1, 3_000), 3_000).unwrap() == noise(3_000, 1));
+    set.read_body(&body(2, 1), 1).unwrap_err();
+    let file = std::fs::File::options()
+        .write(true)
+        .open(bench.store.path(&options.key));
+    file.unwrap().set_len(100).unwrap();
+    for error in [
+        set.verify().unwrap_err(),
+        set.read_body(&body(1, 3_000), 3_000).unwrap_err(),
+    ] {
+        assert!(matches!(error, PackError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("cut short"), "{error}");
+    }
+    assert_eq!(set.read_body(&body(0, 3), 10).unwrap(), b"abc");
+}
+
+#[test]
+fn as_many_packs_are_taken_away_as_it_takes() {
+    let bench = bench();
+    let workers = Workers::new(1).unwrap();
+    for compression in COMPRESSIONS {
+        let layer = tar_of(&[("f", noise(9_000, 1))]);
+        let options = options(compression, None);
+        make(&*layer, &options, &bench.store, &workers).unwrap();
+    }
+    let list = || bench.store.list().unwrap();
+    let largest = list().iter().map(|pack| pack.bytes).max().unwrap();
+    assert_eq!(bench.store.evict(largest).unwrap().files, 2);
+    let left = list();
+    assert_eq!(left.len(), 1);
+    assert_eq!(bench.store.remove_if(|_| false).unwrap().files, 0);
+    let freed = bench.store.remove_if(|pack| pack.name == left[0].name);
+    assert_eq!(freed.unwrap().bytes, left[0].bytes);
+    assert!(list().is_empty());
+    // A folder that is none is no empty one.
+    std::fs::remove_dir(bench.store.dir().join("sha256")).unwrap();
+    std::fs::write(bench.store.dir().join("sha256"), "").unwrap();
+    bench.store.list().unwrap_err();
 }
 
 #[test]
