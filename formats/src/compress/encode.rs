@@ -49,7 +49,7 @@ impl BodyInfo {
 /// output.
 #[derive(Default)]
 pub struct Scratch {
-    deflater: Option<Deflater>,
+    pub(super) deflater: Deflater,
     zstd: Option<ZstdEncoder>,
 }
 
@@ -63,12 +63,6 @@ impl Scratch {
     /// Without any state yet.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    pub(super) fn deflater(&mut self, level: u32) -> &mut Deflater {
-        let kept = self.deflater.take().filter(|kept| kept.level() == level);
-        self.deflater
-            .insert(kept.unwrap_or_else(|| Deflater::new(level)))
     }
 
     pub(super) fn zstd(&mut self, level: i32) -> io::Result<&mut ZstdEncoder> {
@@ -108,7 +102,7 @@ pub fn compress_segment(
         Compression::None => out.extend_from_slice(chunk),
         Compression::Gzip { level } => {
             let window = &previous_window[previous_window.len().saturating_sub(WINDOW_BYTES)..];
-            scratch.deflater(level).run(window, chunk, out)?;
+            scratch.deflater.run(level, window, chunk, out)?;
         }
         Compression::Zstd { level } => {
             if chunk.len() as u64 != body_bytes {

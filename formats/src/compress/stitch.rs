@@ -323,7 +323,7 @@ fn encode_run(
             out.extend_from_slice(plain);
             Ok(())
         }
-        Compression::Gzip { level } => scratch.deflater(level).run(&[], plain, out),
+        Compression::Gzip { level } => scratch.deflater.run(level, &[], plain, out),
         Compression::Zstd { level } => scratch.zstd(level)?.frame(plain, out),
     }
 }
