@@ -158,14 +158,8 @@ fn initrd_with_metadata() -> Vec<u8> {
             name: name.as_bytes(),
             inode,
             mode: 0o100_644,
-            uid: 0,
-            gid: 0,
             nlink: 1,
-            mtime: 0,
-            dev_major: 0,
-            dev_minor: 0,
-            rdev_major: 0,
-            rdev_minor: 0,
+            ..Entry::default()
         };
         let (info, segments) = encode_body(Compression::None, body.as_bytes()).unwrap();
         let segments = segments.into_iter().map(Ok::<_, WriteError>);

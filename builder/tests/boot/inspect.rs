@@ -253,14 +253,8 @@ fn names_can_t_write_to_the_terminal() {
         name: b"containers/onboot/\x1b[2J\n\xff/lower",
         inode: 1,
         mode: 0o104_755,
-        uid: 0,
-        gid: 0,
         nlink: 1,
-        mtime: 0,
-        dev_major: 0,
-        dev_minor: 0,
-        rdev_major: 0,
-        rdev_minor: 0,
+        ..Entry::default()
     };
     archive.entry(&entry).unwrap();
     fs::write(&path, archive.finish().unwrap()).unwrap();

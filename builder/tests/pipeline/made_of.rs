@@ -63,14 +63,8 @@ fn microcode() -> Vec<u8> {
         name,
         inode,
         mode,
-        uid: 0,
-        gid: 0,
         nlink: 1,
-        mtime: 0,
-        dev_major: 0,
-        dev_minor: 0,
-        rdev_major: 0,
-        rdev_minor: 0,
+        ..Entry::default()
     };
     archive.entry(&entry(b"kernel", 1, 0o040_755)).unwrap();
     let body = [7; 16];

@@ -10,7 +10,7 @@ use super::format::{
 
 /// What an entry's header says. The hard links of a file have the same device and inode, which
 /// must be unique in all of the initrd, and the number of names as `nlink`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// Path without a leading slash; any bytes but NUL, at most [`NAME_MAX_BYTES`].
     pub name: &'a [u8],
