@@ -238,7 +238,7 @@ fn a_machine_boots_its_first_drive() {
             .drive(Drive::new(Attach::Ahci, DiskFormat::Raw, &empty))
             .memory_mib(64)
             .start();
-        let log = guest.expect(&["the sector speaks"], &["another"], 60);
+        let log = guest.expect(&["the sector speaks\n"], &["another"], 60);
         assert_eq!(log, "the sector speaks\n");
         guest.expect_on_screen("the sector speaks", 20);
         assert!(guest.firmware_log().contains("Booting from Hard Disk"));

@@ -110,10 +110,9 @@ pub(crate) fn shared() -> Option<&'static System> {
 /// # Panics
 /// If it does not come to that.
 pub(crate) fn expect_whole(mut guest: Guest) -> String {
-    let log = guest.expect(&WHOLE, &BROKEN, SECONDS);
+    guest.expect(&WHOLE, &BROKEN, SECONDS);
     // It ends when it has turned itself off.
-    guest.expect(&[], &BROKEN, SECONDS);
-    log
+    guest.expect(&[], &BROKEN, SECONDS)
 }
 
 /// Whether the guest came up whole.
