@@ -137,6 +137,17 @@ impl Reference {
         &self.original
     }
 
+    /// The full form, but without a tag where none was written: as LinuxKit writes names into tars
+    /// and metadata.
+    pub fn written_out(&self) -> String {
+        let mut name = self.to_string();
+        let written = self.digest.is_some() || self.original.ends_with(&format!(":{DEFAULT_TAG}"));
+        if !written && let Some(start) = name.strip_suffix(&format!(":{DEFAULT_TAG}")) {
+            name.truncate(start.len());
+        }
+        name
+    }
+
     /// The same repository at a fixed digest, without tag: what a build was resolved to.
     ///
     /// # Errors
@@ -401,6 +412,22 @@ mod tests {
             assert_eq!(got.original(), name);
             assert_eq!(Reference::parse(&got.to_string()).unwrap(), got);
         }
+    }
+
+    #[test]
+    fn a_tag_that_was_not_written_is_not_written_out() {
+        for (name, full) in [
+            ("alpine", "docker.io/library/alpine"),
+            ("alpine:latest", "docker.io/library/alpine:latest"),
+            ("alpine:1", "docker.io/library/alpine:1"),
+            ("localhost:5000/x", "localhost:5000/x"),
+            ("latest", "docker.io/library/latest"),
+            ("r.io/latest:latest", "r.io/latest:latest"),
+        ] {
+            assert_eq!(Reference::parse(name).unwrap().written_out(), full);
+        }
+        let pinned = format!("r.io/x:latest@sha256:{HEX}");
+        assert_eq!(Reference::parse(&pinned).unwrap().written_out(), pinned);
     }
 
     #[test]

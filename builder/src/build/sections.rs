@@ -92,12 +92,12 @@ pub(super) fn assemble(
             cmdline: moby.kernel.cmdline(),
         };
         assembler
-            .add_kernel(&image.to_string(), layers(image, files.tar), &files)
+            .add_kernel(&image.written_out(), layers(image, files.tar), &files)
             .map_err(|error| blame_kernel_file(error, &moby.kernel))?;
     }
     for (index, image) in moby.init.iter().enumerate() {
         assembler
-            .add_init(index, &image.to_string(), layers(image, None))
+            .add_init(index, &image.written_out(), layers(image, None))
             .map_err(|error| match error {
                 AssembleError::Replaced { .. } => {
                     let help = "list the images in another order, or leave one of them out";
@@ -281,7 +281,7 @@ fn add_volume<'l>(
             }
         }
         Some(name) => {
-            let image = name.to_string();
+            let image = name.written_out();
             let link = ResolvConf::Link;
             assembler.add_rootfs(&location, &lower, &image, layers(&name.value, None), link)?;
         }
@@ -297,7 +297,7 @@ fn add_bundle(
     layers: &[PackedLayer],
 ) -> Result<(), BuildError> {
     let location = format!("{}[{}]", bundle.section.name(), bundle.index);
-    let image = bundle.image.to_string();
+    let image = bundle.image.written_out();
     assembler.add_folder(&location, &bundle.path, &image)?;
     if let Placement::Here(root) = &bundle.placement {
         assembler.add_rootfs(&location, root, &image, layers, ResolvConf::Text)?;

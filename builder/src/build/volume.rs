@@ -80,7 +80,7 @@ pub(super) fn add_oci_volume(
         "manifests": [entry],
     });
     layout.blobs.insert(Digest::sha256(&top), top);
-    let name = image.reference.to_string();
+    let name = image.reference.written_out();
     assembler.add_folder(location, at, &name)?;
     let mut add = |path: &str, bytes: Vec<u8>| {
         assembler.add_layout_file(location, &format!("{at}/{path}"), &name, bytes)

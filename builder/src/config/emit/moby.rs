@@ -85,7 +85,7 @@ impl Form {
 
     fn name(self, image: &Spanned<Reference>) -> String {
         if self.full_names {
-            image.to_string()
+            image.written_out()
         } else {
             image.original().to_owned()
         }

@@ -156,3 +156,17 @@ fn metadata_with_control_characters_can_be_read_back() {
     let again = load(&[("x", written.as_bytes())]).unwrap().moby;
     assert_eq!(metadata_json(&again), written);
 }
+
+#[test]
+fn metadata_has_image_names_in_full_and_no_tag_that_was_not_written() {
+    let yaml = b"init: [a, a/b:latest]\nservices: [{name: n, image: 'localhost:5000/i'}]";
+    let moby = load(&[("x", yaml)]).unwrap().moby;
+    let written = metadata_yaml(&moby);
+    for line in [
+        "- docker.io/library/a\n",
+        "- docker.io/a/b:latest\n",
+        "  image: localhost:5000/i\n",
+    ] {
+        assert!(written.contains(line), "{written}");
+    }
+}
