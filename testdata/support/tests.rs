@@ -238,9 +238,9 @@ fn a_machine_boots_its_first_drive() {
             .drive(Drive::new(Attach::Ahci, DiskFormat::Raw, &empty))
             .memory_mib(64)
             .start();
-        let log = guest.expect(&["the sector speaks\n"], &["another"], 60);
+        let log = guest.expect(&["the sector speaks\n"], &["another"], 300);
         assert_eq!(log, "the sector speaks\n");
-        guest.expect_on_screen("the sector speaks", 20);
+        guest.expect_on_screen("the sector speaks", 300);
         assert!(guest.firmware_log().contains("Booting from Hard Disk"));
         assert_eq!(
             guest.wait_for(&["nothing"], &["sector"], 1),
@@ -262,7 +262,7 @@ fn a_machine_has_the_firmware_that_was_asked_for() {
     machine
         .memory_mib(256)
         .start()
-        .expect(&["BdsDxe"], &["SeaBIOS"], 120);
+        .expect(&["BdsDxe"], &["SeaBIOS"], 300);
 }
 
 #[test]

@@ -22,7 +22,7 @@ const LOADERS: Loaders = Loaders {
 };
 
 /// Long enough for software emulation on a busy machine.
-const SECONDS: u64 = 300;
+const SECONDS: u64 = 600;
 
 fn files(system: &System, ram_mib: u64) -> BootFiles {
     let file = |name: &str| {

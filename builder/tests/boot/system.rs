@@ -21,7 +21,7 @@ const WHOLE: [&str; 2] = [
 const BROKEN: [&str; 3] = ["WRONG", "FAILED", "Kernel panic"];
 
 /// Long enough for software emulation on a busy machine.
-const SECONDS: u64 = 300;
+const SECONDS: u64 = 600;
 
 pub(crate) fn shown(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);

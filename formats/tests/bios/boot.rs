@@ -149,7 +149,7 @@ fn stops(machine: Machine, wanted: &[&str]) {
     let mut guest = machine.start();
     guest.expect(wanted, &["kernel: ["], PATIENCE);
     for text in wanted {
-        guest.expect_on_screen(text, 20);
+        guest.expect_on_screen(text, PATIENCE);
     }
     let outcome = guest.wait_for(&["kernel: ["], &[], 1);
     assert_eq!(outcome, Outcome::TimedOut, "it stays where it is");
