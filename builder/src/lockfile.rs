@@ -40,6 +40,15 @@ pub struct LockEntry {
     pub platforms: BTreeMap<String, Digest>,
 }
 
+impl LockEntry {
+    /// An entry for what a name stands for. A platform of odd characters would break the file's
+    /// lines, and is left out.
+    pub fn new(top: Digest, mut platforms: BTreeMap<String, Digest>) -> Self {
+        platforms.retain(|platform, _| !platform.contains(char::is_whitespace));
+        LockEntry { top, platforms }
+    }
+}
+
 /// An entry whose lines are being read.
 #[derive(Default)]
 struct Found {

@@ -17,5 +17,4 @@ pub use collect::{GRACE, ImageInfo, clean, gc, list, remove};
 pub use fetch::{FetchError, Fetched, Wish, fetch, wishes};
 pub use import::{ImportError, Imported, import};
 pub use parts::Parts;
-pub(crate) use parts::platform_name;
 pub use verify::{Finding, Report, verify};

@@ -70,7 +70,7 @@ impl Parts {
                         };
                         if is_image && is_there {
                             self.images += usize::from(is_new);
-                            self.platforms.extend(platform_name(&entry));
+                            self.platforms.extend(document::platform_name(&entry));
                         }
                         if is_new {
                             seen.insert(digest.clone(), is_there);
@@ -102,17 +102,6 @@ impl Parts {
 /// For [`Parts::add`]: every entry of an index.
 pub(super) fn everything(index: &ImageIndex) -> Result<Vec<Descriptor>, DocumentError> {
     Ok(index.manifests().clone())
-}
-
-/// `os/architecture[/variant]` of an index's entry.
-pub(crate) fn platform_name(entry: &Descriptor) -> Option<String> {
-    let platform = entry.platform().as_ref()?;
-    let mut name = format!("{}/{}", platform.os(), platform.architecture());
-    if let Some(variant) = platform.variant() {
-        name.push('/');
-        name.push_str(variant);
-    }
-    Some(name)
 }
 
 #[cfg(test)]

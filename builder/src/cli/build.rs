@@ -296,7 +296,7 @@ pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> 
         platform: Platform::linux(&args.arch),
         pull: args.pull,
         sboms: plan.sbom.is_some(),
-        pins: args.locked.pins(&args.files, &moby, progress)?,
+        pins: args.locked.pins(&args.files, &moby, &[], progress)?,
     };
     let images = args.source.images(args.source.store()?, want, progress)?;
     let caches = args.pack_caches.caches(&args.source)?;

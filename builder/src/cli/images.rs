@@ -9,7 +9,7 @@ use super::input::read_all;
 use super::lock::LockedArgs;
 use crate::cache::{Wish, wishes};
 use crate::config::{Moby, load};
-use crate::digest::Digest;
+use crate::lockfile::LockEntry;
 use crate::progress::{Event, Progress};
 use crate::reference::Reference;
 use crate::registry::Platform;
@@ -55,19 +55,19 @@ impl ImageArgs {
         &self,
         offline: bool,
         progress: &Progress,
-    ) -> Result<(Vec<Wish>, HashMap<String, Digest>), CliError> {
-        let mut all = Vec::new();
-        let mut pins = HashMap::new();
+    ) -> Result<(Vec<Wish>, HashMap<String, LockEntry>), CliError> {
+        let names = self.what.iter().filter(|w| !is_yaml(w));
+        let names: Vec<Reference> = names
+            .map(|name| parse_name(name))
+            .collect::<Result<_, _>>()?;
         let files = self.files();
-        if !files.is_empty() {
-            let moby = load_files(&files, offline, progress)?;
-            pins = self.locked.pins(&files, &moby, progress)?;
-            all.extend(wishes(&moby));
-        }
-        for name in self.what.iter().filter(|w| !is_yaml(w)) {
-            let name = parse_name(name)?;
-            all.push(Wish { name, volume: None });
-        }
+        let moby = match files.is_empty() {
+            true => Moby::default(),
+            false => load_files(&files, offline, progress)?,
+        };
+        let pins = self.locked.pins(&files, &moby, &names, progress)?;
+        let mut all = wishes(&moby);
+        all.extend(names.into_iter().map(|name| Wish { name, volume: None }));
         Ok((all, pins))
     }
 }

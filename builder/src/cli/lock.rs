@@ -11,9 +11,7 @@ use super::CliError;
 use super::images::{load_files, parse_name};
 use super::source::{SourceArgs, Want};
 use crate::atomic::{PendingFile, commit};
-use crate::cache::platform_name;
 use crate::config::{Diagnostic, Moby};
-use crate::digest::Digest;
 use crate::lockfile::{LockEntry, LockFile, MAX_LOCK_BYTES};
 use crate::output::OutputError;
 use crate::progress::{Event, Progress};
@@ -41,19 +39,12 @@ pub(super) struct LockCommandArgs {
     #[arg(long, value_name = "NAME")]
     update: Vec<String>,
 
-    #[command(flatten)]
-    lock_file: LockFileArgs,
-
-    #[command(flatten)]
-    source: SourceArgs,
-}
-
-/// Which lock file.
-#[derive(Debug, Args)]
-pub(super) struct LockFileArgs {
     /// The lock file (default: that of the last YAML, host.lock for host.yml)
     #[arg(long, value_name = "FILE")]
     lock_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    source: SourceArgs,
 }
 
 /// Whether names must be those of a lock file.
@@ -63,40 +54,47 @@ pub(super) struct LockedArgs {
     #[arg(long)]
     locked: bool,
 
-    #[command(flatten)]
-    lock_file: LockFileArgs,
+    /// The lock file (default: that of the last YAML, host.lock for host.yml)
+    #[arg(long, value_name = "FILE", requires = "locked")]
+    lock_file: Option<PathBuf>,
 }
 
-impl LockFileArgs {
-    fn path(&self, files: &[String]) -> Result<PathBuf, CliError> {
-        if let Some(path) = &self.lock_file {
-            return Ok(path.clone());
-        }
-        match files.last().filter(|f| *f != "-" && !f.contains("://")) {
-            Some(file) => Ok(Path::new(file).with_extension("lock")),
-            None => Err(CliError::Usage(
-                "which lock file? name it with --lock-file".into(),
-            )),
-        }
+/// The lock file that is named, or that of the last YAML.
+fn lock_path(named: Option<&PathBuf>, files: &[String]) -> Result<PathBuf, CliError> {
+    if let Some(path) = named {
+        return Ok(path.clone());
+    }
+    match files.last().filter(|f| *f != "-" && !f.contains("://")) {
+        Some(file) => Ok(Path::new(file).with_extension("lock")),
+        None => Err(CliError::Usage(
+            "which lock file? name it with --lock-file".into(),
+        )),
     }
 }
 
 impl LockedArgs {
-    /// What the names of a configuration must stand for; nothing where no lock is asked for, and a
-    /// word about tags that move.
+    /// What the names of a configuration, and others beside it, must stand for; nothing where no
+    /// lock is asked for, and a word about tags that move.
     pub(super) fn pins(
         &self,
         files: &[String],
         moby: &Moby,
+        others: &[Reference],
         progress: &Progress,
-    ) -> Result<HashMap<String, Digest>, CliError> {
+    ) -> Result<HashMap<String, LockEntry>, CliError> {
         if !self.locked {
             warn_of_moving_tags(moby, progress);
             return Ok(HashMap::new());
         }
-        let path = self.lock_file.path(files)?;
+        let path = lock_path(self.lock_file.as_ref(), files)?;
         let lock = read(&path)?.unwrap_or_default();
-        let missing: Vec<String> = names(moby)
+        let mut wanted = names(moby);
+        for name in others.iter().filter(|name| name.digest().is_none()) {
+            if !wanted.contains(&name) {
+                wanted.push(name);
+            }
+        }
+        let missing: Vec<String> = wanted
             .into_iter()
             .map(|name| name.to_string())
             .filter(|name| !lock.entries.contains_key(name))
@@ -110,8 +108,7 @@ impl LockedArgs {
                 ),
             });
         }
-        let pins = lock.entries.into_iter().map(|(name, e)| (name, e.top));
-        Ok(pins.collect())
+        Ok(lock.entries.into_iter().collect())
     }
 }
 
@@ -163,8 +160,12 @@ fn read(path: &Path) -> Result<Option<LockFile>, CliError> {
 
 pub(super) fn run(args: &LockCommandArgs, progress: &Progress) -> Result<(), CliError> {
     let offline = args.source.offline;
+    if offline && !args.update.is_empty() {
+        let message = "--offline and --update can't be given together: registries are to be asked";
+        return Err(CliError::Usage(message.into()));
+    }
     let moby = load_files(&args.files, offline, progress)?;
-    let path = args.lock_file.path(&args.files)?;
+    let path = lock_path(args.lock_file.as_ref(), &args.files)?;
     let old = read(&path)?.unwrap_or_default();
     let wanted = names(&moby);
     let mut again: Vec<Reference> = Vec::new();
@@ -215,29 +216,15 @@ pub(super) fn run(args: &LockCommandArgs, progress: &Progress) -> Result<(), Cli
 fn look_up(images: &Images, name: &Reference) -> Result<LockEntry, RegistryError> {
     let of = |e: DocumentError| RegistryErrorKind::from(e).of(name);
     let (top, bytes) = images.top(name)?;
-    let mut platforms = BTreeMap::new();
-    match document::parse(&bytes, &top.media_type).map_err(of)? {
-        Document::Index(index) => {
-            for entry in index.manifests() {
-                if let (false, Some(platform)) =
-                    (document::is_attestation(entry), platform_name(entry))
-                {
-                    let digest = document::digest_of(entry, "index").map_err(of)?;
-                    // The first of two counts, as in a build.
-                    platforms.entry(platform).or_insert(digest);
-                }
-            }
-        }
+    let platforms = match document::parse(&bytes, &top.media_type).map_err(of)? {
+        Document::Index(index) => document::platforms_of(&index).map_err(of)?,
         Document::Manifest(manifest) => {
             let config = document::digest_of(manifest.config(), "manifest").map_err(of)?;
             let bytes = images.document(name, &config, manifest.config().size(), false)?;
             let config = document::parse_config(&bytes).map_err(of)?;
             let platform = format!("{}/{}", config.os(), config.architecture());
-            platforms.insert(platform, top.digest.clone());
+            BTreeMap::from([(platform, top.digest.clone())])
         }
-    }
-    // A platform of odd characters would break the file's lines.
-    platforms.retain(|platform, _| !platform.contains(char::is_whitespace));
-    let top = top.digest;
-    Ok(LockEntry { top, platforms })
+    };
+    Ok(LockEntry::new(top.digest, platforms))
 }

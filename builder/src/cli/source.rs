@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::settings::Settings;
 use super::{CliError, credentials};
-use crate::digest::Digest;
+use crate::lockfile::LockEntry;
 use crate::progress::Progress;
 use crate::registry::document::DocumentLimits;
 use crate::registry::local::LocalSource;
@@ -158,7 +158,7 @@ pub(super) struct Want {
     /// Attached SPDX documents too.
     pub(super) sboms: bool,
     /// What names must stand for, by full name.
-    pub(super) pins: HashMap<String, Digest>,
+    pub(super) pins: HashMap<String, LockEntry>,
 }
 
 impl Want {
@@ -180,7 +180,7 @@ impl Want {
     }
 
     /// What names must stand for.
-    pub(super) fn pins(self, pins: HashMap<String, Digest>) -> Self {
+    pub(super) fn pins(self, pins: HashMap<String, LockEntry>) -> Self {
         Want { pins, ..self }
     }
 }

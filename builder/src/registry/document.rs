@@ -1,6 +1,8 @@
 //! Manifests, indexes and configs, checked (image-spec, manifest.md, image-index.md, config.md;
 //! Docker's schema 2 is the same under other names).
 
+use std::collections::BTreeMap;
+
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use serde_json::Value;
 
@@ -233,15 +235,7 @@ pub fn choose<'i>(
             .manifests()
             .iter()
             .filter(|e| !is_attestation(e))
-            .filter_map(|e| e.platform().as_ref())
-            .map(|p| {
-                let mut name = format!("{}/{}", p.os(), p.architecture());
-                if let Some(variant) = p.variant() {
-                    name.push('/');
-                    name.push_str(variant);
-                }
-                name
-            })
+            .filter_map(platform_name)
             .collect();
         DocumentError::Platform {
             wanted: platform.to_string(),
@@ -252,6 +246,29 @@ pub fn choose<'i>(
             },
         }
     })
+}
+
+/// `os/architecture[/variant]` of an index's entry.
+pub(crate) fn platform_name(entry: &Descriptor) -> Option<String> {
+    let platform = entry.platform().as_ref()?;
+    let mut name = format!("{}/{}", platform.os(), platform.architecture());
+    if let Some(variant) = platform.variant() {
+        name.push('/');
+        name.push_str(variant);
+    }
+    Some(name)
+}
+
+/// The manifest of each platform that an index names; the first of two counts, as in [`choose`].
+pub fn platforms_of(index: &ImageIndex) -> Result<BTreeMap<String, Digest>, DocumentError> {
+    let mut platforms = BTreeMap::new();
+    for entry in index.manifests().iter().filter(|e| !is_attestation(e)) {
+        if let Some(platform) = platform_name(entry) {
+            let digest = digest_of(entry, "index")?;
+            platforms.entry(platform).or_insert(digest);
+        }
+    }
+    Ok(platforms)
 }
 
 /// BuildKit's attestation manifests (SBOM, provenance) stand in the index beside the image.

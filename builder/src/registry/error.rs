@@ -71,6 +71,9 @@ pub enum RegistryErrorKind {
     /// A manifest, index or config that can't be used.
     #[error("{0}")]
     Document(#[from] DocumentError),
+    /// A lock file whose lines about one image do not fit together.
+    #[error("{0}")]
+    Lock(#[from] Box<LockMismatch>),
     /// Bytes that are not those of their digest.
     #[error("{0}")]
     Verify(#[from] VerifyError),
@@ -94,6 +97,23 @@ pub enum RegistryErrorKind {
         /// The blob that is missing; `None` for all of the image.
         what: Option<String>,
     },
+}
+
+/// What a lock file says of a platform, and of the image that has it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the lock file says {locked} for {platform}, and {top} for all of it, which has {found}; one of \
+     its lines was changed: write them anew with `lkbuild lock --update NAME`"
+)]
+pub struct LockMismatch {
+    /// The platform.
+    pub platform: String,
+    /// The digest that is locked for it.
+    pub locked: String,
+    /// The digest that is locked for the whole image.
+    pub top: String,
+    /// What that has for the platform.
+    pub found: String,
 }
 
 impl RegistryErrorKind {

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 
 use super::document::{self, Document, DocumentError, DocumentLimits};
-use super::error::{RegistryError, RegistryErrorKind};
+use super::error::{LockMismatch, RegistryError, RegistryErrorKind};
 use super::platform::Platform;
 use super::{RawDocument, Source};
 use crate::digest::{Digest, VerifyError, VerifyingReader};
+use crate::lockfile::LockEntry;
 use crate::reference::Reference;
 use crate::store::{IndexEntry, Store, StoreError};
 
@@ -84,9 +85,9 @@ pub struct ImagesOptions {
     pub files: Vec<Box<dyn Source>>,
     /// Registries; `None` to stay off the network.
     pub remote: Option<Box<dyn Source>>,
-    /// What names must stand for, by full name: the digest of the index or manifest. A name that
-    /// is pinned is fetched by its digest, wherever its tag points today.
-    pub pins: HashMap<String, Digest>,
+    /// What names must stand for, by full name. A name that is pinned is fetched by its digest,
+    /// wherever its tag points today.
+    pub pins: HashMap<String, LockEntry>,
 }
 
 /// The store and the sources of one build.
@@ -289,6 +290,15 @@ impl Images {
 
     /// As [`Images::top`]; what the name stands for is to be kept by [`Images::keep_names`].
     fn find_top(&self, name: &Reference) -> Result<(IndexEntry, Vec<u8>), RegistryError> {
+        let (entry, bytes) = self.find_any_top(name)?;
+        if let Some(pin) = self.pin(name) {
+            check_platforms(pin, &entry, &bytes).map_err(|e| e.of(name))?;
+        }
+        Ok((entry, bytes))
+    }
+
+    /// As [`Images::find_top`], whatever a pin says of platforms.
+    fn find_any_top(&self, name: &Reference) -> Result<(IndexEntry, Vec<u8>), RegistryError> {
         let of = |kind: RegistryErrorKind| kind.of(name);
         let asked = self.pinned(name)?;
         let full_name = asked.to_string();
@@ -358,17 +368,20 @@ impl Images {
 
     /// The name with the digest that it must stand for, where one is given.
     fn pinned(&self, name: &Reference) -> Result<Reference, RegistryError> {
-        let full_name = name.to_string();
-        match self.options.pins.get(&full_name) {
-            Some(digest) if name.digest().is_none() => {
-                Reference::parse(&format!("{full_name}@{digest}")).map_err(|e| {
-                    let reason = e.to_string();
-                    let what = "name";
-                    RegistryErrorKind::from(DocumentError::Malformed { what, reason }).of(name)
-                })
-            }
-            _ => Ok(name.clone()),
-        }
+        let Some(pin) = self.pin(name) else {
+            return Ok(name.clone());
+        };
+        Reference::parse(&format!("{name}@{}", pin.top)).map_err(|e| {
+            let reason = e.to_string();
+            let what = "name";
+            RegistryErrorKind::from(DocumentError::Malformed { what, reason }).of(name)
+        })
+    }
+
+    /// What a name without a digest must stand for.
+    fn pin(&self, name: &Reference) -> Option<&LockEntry> {
+        let pin = || self.options.pins.get(&name.to_string());
+        name.digest().is_none().then(pin).flatten()
     }
 
     fn was_asked(&self, name: &Reference) -> bool {
@@ -549,6 +562,34 @@ fn layers(
             })
         })
         .collect()
+}
+
+/// Whether what a name stands for has the platforms' manifests that it was locked with.
+fn check_platforms(
+    pin: &LockEntry,
+    top: &IndexEntry,
+    bytes: &[u8],
+) -> Result<(), RegistryErrorKind> {
+    let platforms = match document::parse(bytes, &top.media_type)? {
+        Document::Index(index) => Some(document::platforms_of(&index)?),
+        Document::Manifest(_) => None,
+    };
+    for (platform, locked) in &pin.platforms {
+        let found = match &platforms {
+            Some(platforms) => platforms.get(platform),
+            None => Some(&top.digest),
+        };
+        if found != Some(locked) {
+            let mismatch = LockMismatch {
+                platform: platform.clone(),
+                locked: locked.to_string(),
+                top: top.digest.to_string(),
+                found: found.map_or_else(|| "none".into(), ToString::to_string),
+            };
+            return Err(Box::new(mismatch).into());
+        }
+    }
+    Ok(())
 }
 
 fn own_media_type(document: &Document) -> String {

@@ -16,7 +16,7 @@ pub mod remote;
 
 use std::io::Read;
 
-pub use error::{RegistryError, RegistryErrorKind};
+pub use error::{LockMismatch, RegistryError, RegistryErrorKind};
 pub use images::{Images, ImagesOptions, LayerDescriptor, ResolvedImage, SbomDescriptor};
 pub use missing::MissingImages;
 pub use platform::Platform;

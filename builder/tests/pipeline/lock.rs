@@ -144,3 +144,92 @@ fn a_lock_file_without_an_end_is_refused() {
     let output = bench.build().arg("--locked").arg(yaml).output().unwrap();
     bench.assert_failed(&output, &["os.lock", "longer than 16777216 bytes"]);
 }
+
+/// A name given as an argument is locked as those of a YAML are.
+#[test]
+fn names_given_as_arguments_are_taken_as_they_are_locked() {
+    let Some((registry, yaml)) = registry() else {
+        return;
+    };
+    let bench = Bench::new(&Layout::new());
+    bench.yaml(&yaml);
+    bench.must_run(&["lock", "os.yml"]);
+    let text = fs::read_to_string(bench.path("os.lock")).unwrap();
+    registry.push(&Layout::new().image("test/app:1", &image("two")));
+    let app = format!("{}/test/app:1", registry.host());
+    let locked = ["--locked", "--lock-file", "os.lock", "--arch", "amd64"];
+    let index = text.lines().nth(1).unwrap().rsplit_once(' ').unwrap().1;
+    for command in [&["pull"][..], &["export", "-o", "b.tar"]] {
+        let other = Bench::new(&Layout::new());
+        fs::write(other.path("os.lock"), &text).unwrap();
+        let with = |name| [&["cache"], command, &locked, &[name]].concat();
+        other.must_run(&with(&app));
+        let listed = other.must_run(&["--json", "cache", "ls"]);
+        assert!(listed.contains(index), "{listed}");
+        // Not in the lock file.
+        let output = other.lkbuild(&with("test/other:1")).output().unwrap();
+        other.assert_failed(&output, &["os.lock", "docker.io/test/other:1"]);
+        // Which lock file?
+        let arguments = [&["cache"], command, &["--locked", &app]].concat();
+        let output = other.lkbuild(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+        other.assert_failed(&output, &["--lock-file"]);
+    }
+}
+
+/// A line that was changed by hand or by a merge, the others left as they were.
+#[test]
+fn a_lock_file_that_contradicts_itself_is_refused() {
+    let images = Layout::new().image("test/app:1", &image("one"));
+    let single = Image::new().layer(&Layer::new().file("etc/version", "alone"));
+    let bench = Bench::new(&images.image("test/single:1", &single));
+    let other = format!("sha256:{}", "0".repeat(64));
+    for name in ["test/app:1", "test/single:1"] {
+        let yaml = format!("init:\n  - {name}\n");
+        bench.yaml(&yaml);
+        bench.must_run(&["lock", "--offline", "os.yml"]);
+        bench.must_build(&yaml, &["--offline", "--locked"]);
+        let text = fs::read_to_string(bench.path("os.lock")).unwrap();
+        let line = text.lines().find(|l| l.contains(" linux/amd64 ")).unwrap();
+        let digest = line.rsplit_once(' ').unwrap().1;
+        let changed = text.replace(line, &line.replace(digest, &other));
+        let added = format!("{text}docker.io/{name} linux/s390x {other}\n");
+        for (text, platform) in [(changed, "linux/amd64"), (added, "linux/s390x")] {
+            fs::write(bench.path("os.lock"), text).unwrap();
+            bench.clear_out();
+            let mut build = bench.build();
+            let output = build.args(["--offline", "--locked", "os.yml"]).output();
+            let words = [name, platform, &other, "lkbuild lock --update"];
+            bench.assert_failed(&output.unwrap(), &words);
+            let pull = ["cache", "pull", "--offline", "--locked", "os.yml"];
+            let output = bench.lkbuild(&pull).output().unwrap();
+            bench.assert_failed(&output, &words);
+        }
+        fs::remove_file(bench.path("os.lock")).unwrap();
+    }
+}
+
+/// What would do something else than it says.
+#[test]
+fn lock_options_that_contradict_each_other_are_refused() {
+    let bench = Bench::new(&Layout::new().image("test/app:1", &image("one")));
+    bench.yaml("init:\n  - test/app:1\n");
+    for (arguments, word) in [
+        (
+            &["build", "--lock-file", "os.lock", "os.yml"][..],
+            "--locked",
+        ),
+        (
+            &["cache", "pull", "--lock-file", "os.lock", "os.yml"],
+            "--locked",
+        ),
+        (
+            &["lock", "--offline", "--update", "*", "os.yml"],
+            "--update",
+        ),
+    ] {
+        let output = bench.lkbuild(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+        bench.assert_failed(&output, &[word]);
+    }
+}
