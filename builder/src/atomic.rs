@@ -76,9 +76,9 @@ impl PendingFile {
     }
 
     /// As [`PendingFile::create`], but where the bytes turn out to be those of the file that has the
-    /// name already, nothing is written and it stays, with the time of one that was written now. It is
-    /// for who writes from the start to the end; zeros may be left out by seeking over them. A seek
-    /// back costs a copy.
+    /// name already, nothing is written and it stays, with the time of one that was written now. They
+    /// may come in any order, and zeros may be left out by seeking over them. Writing over what was
+    /// written costs a copy.
     pub fn create_or_keep(path: &Path) -> Result<Self, WriteFileError> {
         match Existing::open(path) {
             Some(existing) => Ok(PendingFile {
@@ -103,21 +103,22 @@ impl PendingFile {
     }
 
     /// Whether the file of that name has these bytes already.
-    pub fn is_unchanged(&self) -> bool {
-        self.existing.as_ref().is_some_and(|e| e.is_whole())
+    pub fn is_unchanged(&mut self) -> bool {
+        let existing = self.existing.as_mut();
+        existing.is_some_and(|existing| existing.is_whole().unwrap_or(false))
     }
 
     /// The file for reading what was written so far. It shares its position with this one: read it
     /// by place.
     pub fn reader(&mut self) -> io::Result<File> {
-        match &self.existing {
-            Some(existing) if existing.is_whole() => existing.file().try_clone(),
-            _ => {
-                let file = &mut self.new_file()?.file;
-                file.flush()?;
-                file.get_ref().file().try_clone()
-            }
+        if let Some(existing) = &mut self.existing
+            && existing.is_whole()?
+        {
+            return existing.file().try_clone();
         }
+        let file = &mut self.new_file()?.file;
+        file.flush()?;
+        file.get_ref().file().try_clone()
     }
 
     /// The file that is written; until now there may have been none.
@@ -128,6 +129,7 @@ impl PendingFile {
                 let mut new = NewFile::create(&self.path)?;
                 if let Some(existing) = &mut self.existing {
                     existing.copy_to(&mut new.file)?;
+                    new.file.seek(SeekFrom::Start(self.position))?;
                 }
                 self.existing = None;
                 Ok(self.new.insert(new))
@@ -137,7 +139,7 @@ impl PendingFile {
 
     /// All bytes are on the disk when this returns.
     fn sync(&mut self) -> io::Result<()> {
-        if let Some(existing) = &self.existing
+        if let Some(existing) = &mut self.existing
             // Who may not touch it writes a new one.
             && existing.keep(&self.path).unwrap_or(false)
         {
@@ -221,7 +223,7 @@ impl NewFile {
 impl Write for PendingFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let is_there = match &mut self.existing {
-            Some(existing) => existing.continues(buf),
+            Some(existing) => existing.has(self.position, buf),
             None => Ok(false),
         };
         let written = match is_there {
@@ -250,13 +252,10 @@ impl Seek for PendingFile {
             SeekFrom::Current(0) => Some(self.position),
             _ => None,
         };
-        if let (Some(existing), Some(next)) = (&mut self.existing, next)
-            && existing.skip_to(next)
-        {
-            self.position = next;
-            return Ok(next);
-        }
-        let moved = self.new_file().and_then(|new| new.file.seek(to));
+        let moved = match next.filter(|_| self.existing.is_some()) {
+            Some(next) => Ok(next),
+            None => self.new_file().and_then(|new| new.file.seek(to)),
+        };
         self.position = moved.map_err(|e| named(&self.path, e))?;
         Ok(self.position)
     }

@@ -18,15 +18,16 @@ const BUFFER_BYTES: usize = 256 << 10;
 pub(super) struct Existing {
     file: File,
     found: Identity,
-    /// So many bytes are the same so far.
-    compared: u64,
-    /// Where the next bytes belong: what is between was left out, and reads as zeros.
-    next: u64,
-    /// What was left out so far.
-    holes: Vec<Range<u64>>,
+    /// What is the same so far, in the order in which it was written. What is never written reads as
+    /// zeros.
+    compared: Vec<Range<u64>>,
+    /// Where the last of it ends.
+    end: u64,
     /// Of the bytes that were compared: should they have to be copied, they are the same ones.
     hasher: Xxh3,
     buffer: Vec<u8>,
+    /// Whether the file is what was written so far; `None` until somebody asks.
+    is_whole: Option<bool>,
 }
 
 /// What changes when a file is replaced or written to.
@@ -62,11 +63,11 @@ impl Existing {
         (found == Identity::of(&metadata)).then(|| Existing {
             file,
             found,
-            compared: 0,
-            next: 0,
-            holes: Vec::new(),
+            compared: Vec::new(),
+            end: 0,
             hasher: Xxh3::new(),
-            buffer: Vec::new(),
+            buffer: vec![0; BUFFER_BYTES],
+            is_whole: None,
         })
     }
 
@@ -75,27 +76,19 @@ impl Existing {
         &self.file
     }
 
-    /// Goes on at a later place; `false` where it is an earlier one, which was compared already.
-    pub(super) fn skip_to(&mut self, next: u64) -> bool {
-        let is_later = next >= self.compared;
-        if is_later {
-            self.next = next;
-        }
-        is_later
-    }
-
-    /// Whether the next bytes of the file are these, behind zeros up to there; only then is it moved
-    /// on.
-    pub(super) fn continues(&mut self, bytes: &[u8]) -> io::Result<bool> {
-        let end = self.next.saturating_add(bytes.len() as u64);
-        if end > self.found.bytes {
+    /// Whether the bytes at a place of the file are these. Only then are they taken as written;
+    /// what was written before can't be written over.
+    pub(super) fn has(&mut self, start: u64, bytes: &[u8]) -> io::Result<bool> {
+        let range = start..start.saturating_add(bytes.len() as u64);
+        let is_new = start >= self.end
+            || self
+                .compared
+                .iter()
+                .all(|r| r.end <= range.start || r.start >= range.end);
+        if range.end > self.found.bytes || !is_new {
             return Ok(false);
         }
-        self.buffer.resize(BUFFER_BYTES, 0);
-        if !self.has_zeros(self.compared..self.next)? {
-            return Ok(false);
-        }
-        let mut at = self.next;
+        let mut at = start;
         for chunk in bytes.chunks(BUFFER_BYTES) {
             if !self.fill(at, chunk.len())? || self.buffer[..chunk.len()] != *chunk {
                 return Ok(false);
@@ -103,11 +96,12 @@ impl Existing {
             at += chunk.len() as u64;
         }
         self.hasher.update(bytes);
-        if self.next > self.compared {
-            self.holes.push(self.compared..self.next);
+        self.is_whole = None;
+        self.end = self.end.max(range.end);
+        match self.compared.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => self.compared.push(range),
         }
-        self.compared = end;
-        self.next = end;
         Ok(true)
     }
 
@@ -142,15 +136,33 @@ impl Existing {
         Ok(true)
     }
 
-    /// Whether all of the file was compared and is the same.
-    pub(super) fn is_whole(&self) -> bool {
-        self.compared == self.found.bytes
+    /// Whether the file is what was written, with zeros for what was left out.
+    pub(super) fn is_whole(&mut self) -> io::Result<bool> {
+        if let Some(known) = self.is_whole {
+            return Ok(known);
+        }
+        let is_whole = self.end == self.found.bytes && self.has_zeros_between()?;
+        self.is_whole = Some(is_whole);
+        Ok(is_whole)
+    }
+
+    fn has_zeros_between(&mut self) -> io::Result<bool> {
+        let mut compared = self.compared.clone();
+        compared.sort_unstable_by_key(|range| range.start);
+        let mut at = 0;
+        for range in compared {
+            if !self.has_zeros(at..range.start)? {
+                return Ok(false);
+            }
+            at = range.end;
+        }
+        Ok(true)
     }
 
     /// Makes the file an output of now, if nobody has touched it and all of it is the same: it gets
     /// the time of one that is written, and its bytes are on the disk.
-    pub(super) fn keep(&self, path: &Path) -> io::Result<bool> {
-        if !self.is_whole() || Identity::of(&fs::symlink_metadata(path)?) != self.found {
+    pub(super) fn keep(&mut self, path: &Path) -> io::Result<bool> {
+        if !self.is_whole()? || Identity::of(&fs::symlink_metadata(path)?) != self.found {
             return Ok(false);
         }
         self.file.set_modified(SystemTime::now())?;
@@ -158,25 +170,19 @@ impl Existing {
         Ok(true)
     }
 
-    /// Copies what was compared to an empty file, without what was left out, and leaves it where the
-    /// next bytes belong.
+    /// Copies what was compared to an empty file, each piece to its place.
     pub(super) fn copy_to(&mut self, out: &mut (impl Write + Seek)) -> io::Result<()> {
         let mut hasher = Xxh3::new();
-        self.buffer.resize(BUFFER_BYTES, 0);
-        let mut at = 0;
-        let end = self.compared..self.next;
-        for hole in self.holes.iter().chain([&end]) {
-            while at < hole.start {
-                let left = usize::try_from(hole.start - at).unwrap_or(BUFFER_BYTES);
+        for range in &self.compared {
+            out.seek(io::SeekFrom::Start(range.start))?;
+            let mut at = range.start;
+            while at < range.end {
+                let left = usize::try_from(range.end - at).unwrap_or(BUFFER_BYTES);
                 let buffer = &mut self.buffer[..left.min(BUFFER_BYTES)];
                 self.file.read_exact_at(buffer, at)?;
                 hasher.update(buffer);
                 out.write_all(buffer)?;
                 at += buffer.len() as u64;
-            }
-            if !hole.is_empty() {
-                out.seek(io::SeekFrom::Start(hole.end))?;
-                at = hole.end;
             }
         }
         if hasher.digest128() != self.hasher.digest128() {

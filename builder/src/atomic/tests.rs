@@ -226,7 +226,7 @@ fn what_a_killed_program_left_goes_after_a_day() {
     );
 }
 
-/// Writes pieces at their places, which come in order, and gives whether the file stayed.
+/// Writes pieces at their places and gives whether the file stayed.
 fn write_at(path: &Path, pieces: &[(u64, &[u8])]) -> bool {
     let mut file = PendingFile::create_or_keep(path).unwrap();
     for (at, piece) in pieces {
@@ -273,6 +273,90 @@ fn zeros_that_are_left_out_are_compared_too() {
     fs::write(&path, &expected[..7 << 20]).unwrap();
     assert!(!write_at(&path, &pieces));
     assert!(fs::read(&path).unwrap() == expected);
+}
+
+#[test]
+fn a_head_that_is_written_last_is_compared_too() {
+    use std::os::unix::fs::MetadataExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    const MIB: usize = 1 << 20;
+    // Data, a header that says what came of it, and a table behind that.
+    let body = vec![b'b'; 3 * MIB];
+    let write = || {
+        let mut file = PendingFile::create_or_keep(&path).unwrap();
+        for (at, piece) in [(MIB, &body[..]), (0, b"head"), (1000, b"table")] {
+            file.seek(SeekFrom::Start(at as u64)).unwrap();
+            for piece in piece.chunks(MIB - 1) {
+                file.write_all(piece).unwrap();
+            }
+        }
+        assert_eq!(file.bytes(), 4 * MIB as u64);
+        let stays = file.is_unchanged();
+        commit(vec![file]).unwrap();
+        stays
+    };
+    assert!(!write(), "there is no file");
+    let expected = fs::read(&path).unwrap();
+    let made = fs::metadata(&path).unwrap();
+    assert!(write());
+    assert_eq!(fs::metadata(&path).unwrap().ino(), made.ino());
+    // In each piece, in what was left out between them, and at the end.
+    for at in [
+        0,
+        3,
+        4,
+        999,
+        1000,
+        1004,
+        1005,
+        MIB - 1,
+        MIB,
+        2 * MIB,
+        4 * MIB - 1,
+        4 * MIB,
+    ] {
+        let mut damaged = expected.clone();
+        damaged.resize(expected.len().max(at + 1), 0);
+        damaged[at] ^= 1;
+        fs::write(&path, damaged).unwrap();
+        assert!(!write(), "{at}");
+        assert!(fs::read(&path).unwrap() == expected, "{at}");
+        assert!(write(), "{at}");
+    }
+    fs::write(&path, &expected[..4 * MIB - 1]).unwrap();
+    assert!(!write());
+    assert!(fs::read(&path).unwrap() == expected);
+}
+
+#[test]
+fn what_was_compared_is_written_over_at_any_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    for (at, over) in [
+        (0, "xyz"),
+        (2, "x"),
+        (3, "xyz"),
+        (1, "wxyz"),
+        (5, "xyz"),
+        (0, "0123456789"),
+    ] {
+        fs::write(&path, "0123456789").unwrap();
+        let mut file = PendingFile::create_or_keep(&path).unwrap();
+        for (at, piece) in [(6, "6789"), (2, "23"), (at, over)] {
+            file.seek(SeekFrom::Start(at)).unwrap();
+            file.write_all(piece.as_bytes()).unwrap();
+        }
+        file.write_all(b"!").unwrap();
+        commit(vec![file]).unwrap();
+        let mut expected = b"\0\x0023\0\x006789".to_vec();
+        let at = usize::try_from(at).unwrap();
+        expected.resize(expected.len().max(at + over.len() + 1), 0);
+        expected[at..][..over.len()].copy_from_slice(over.as_bytes());
+        expected[at + over.len()] = b'!';
+        assert_eq!(fs::read(&path).unwrap(), expected, "{at} {over}");
+    }
 }
 
 #[test]

@@ -120,20 +120,6 @@ impl DiskFormat {
         }
     }
 
-    /// Whether its file is written from the start to the end. Others say at the start what is known
-    /// at the end.
-    pub(super) fn is_written_in_order(self) -> bool {
-        !matches!(
-            self,
-            DiskFormat::VmdkSparse
-                | DiskFormat::Ova
-                | DiskFormat::Qcow2
-                | DiskFormat::Qcow2Bios
-                | DiskFormat::Qcow2Efi
-                | DiskFormat::DynamicVhd
-        )
-    }
-
     /// Whether it can be written without going back in the file.
     pub(super) fn streams(self) -> bool {
         matches!(

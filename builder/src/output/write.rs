@@ -231,7 +231,7 @@ pub fn write(
     let mut written = Written {
         files: job
             .pending
-            .iter()
+            .iter_mut()
             .map(|file| WrittenFile {
                 path: file.path().to_owned(),
                 bytes: file.bytes(),
@@ -350,7 +350,7 @@ impl<'a> Job<'a> {
 
     fn kernel_squashfs(&mut self, dir: &Path, name: &str) -> Result<(), OutputError> {
         self.kernel_file(dir, name)?;
-        let mut file = PendingFile::create(&dir.join(format!("{name}-squashfs.img")))?;
+        let mut file = PendingFile::create_or_keep(&dir.join(format!("{name}-squashfs.img")))?;
         let lost = write_squashfs(&mut file, self.image)?;
         self.done(file);
         if lost > 0 {
@@ -407,10 +407,7 @@ impl<'a> Job<'a> {
 
     /// Writes a format that is one file.
     fn file(&mut self, format: Format, path: &Path) -> Result<(), OutputError> {
-        let mut file = match format {
-            Format::Disk(disk) if !disk.is_written_in_order() => PendingFile::create(path)?,
-            _ => PendingFile::create_or_keep(path)?,
-        };
+        let mut file = PendingFile::create_or_keep(path)?;
         match format {
             Format::Disk(disk) => {
                 let (name, disks) = (self.name.clone(), &self.settings.disks);

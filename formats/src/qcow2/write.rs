@@ -40,13 +40,18 @@ pub fn write_qcow2(
     }
     let disk_bytes = disk_bytes.next_multiple_of(SECTOR_BYTES);
     let tables = disk_bytes.div_ceil(CLUSTER_BYTES * TABLE_ENTRIES as u64);
+    // A cluster is left for the header, which is written in the end.
+    out.seek(SeekFrom::Start(CLUSTER_BYTES))
+        .map_err(ImageError::Write)?;
     let mut writer = Writer {
-        out: Counting::new(&mut out),
+        out: Counting {
+            inner: &mut out,
+            bytes: CLUSTER_BYTES,
+        },
         l1: vec![0; usize::try_from(tables).unwrap_or(usize::MAX)],
         l2: None,
-        refcounts: Vec::new(),
+        refcounts: vec![1],
     };
-    writer.skip_header().map_err(ImageError::Write)?;
     encode_blocks(disk, CLUSTER, compress, |block| writer.cluster(&block))?;
     let (header, len_bytes) = writer.tables(disk_bytes).map_err(ImageError::Write)?;
     out.seek(SeekFrom::Start(0))
@@ -83,13 +88,6 @@ struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Leaves a cluster for the header, which is written in the end.
-    fn skip_header(&mut self) -> io::Result<()> {
-        self.out.write_all(&[0])?;
-        self.out.pad(CLUSTER_BYTES)?;
-        self.refer(0, CLUSTER_BYTES)
-    }
-
     /// Counts a reference to all clusters that hold a part of these bytes.
     fn refer(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
         let first = usize::try_from(offset / CLUSTER_BYTES).map_err(io::Error::other)?;

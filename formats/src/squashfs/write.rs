@@ -10,7 +10,7 @@ use crate::blocks::Counting;
 use super::data::{Data, Encoded, stored};
 use super::entry::{Attributes, FileRef, Kind, SquashfsError, check_name, printable};
 use super::format::{
-    BLOCK_BYTES, DIRECTORY_RUN, MAX_TARGET_BYTES, NONE_U32, NONE_U64, PADDING_BYTES, SUPERBLOCK,
+    BLOCK_BYTES, DIRECTORY_RUN, MAX_TARGET_BYTES, NONE_U32, NONE_U64, PADDING_BYTES,
     SUPERBLOCK_BYTES, Superblock, device, inode,
 };
 use super::metadata::Metadata;
@@ -70,7 +70,8 @@ impl<W: Write + Seek> SquashfsWriter<W> {
     /// # Errors
     /// Those of `out`.
     pub fn new(mut out: W, mtime: u32, root: &Attributes<'_>) -> Result<Self, SquashfsError> {
-        out.write_all(&[0; SUPERBLOCK])?;
+        // It is written in the end.
+        out.seek(SeekFrom::Start(SUPERBLOCK_BYTES))?;
         let mut writer = Self {
             out: Counting {
                 inner: out,

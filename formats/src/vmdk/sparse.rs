@@ -48,9 +48,7 @@ pub fn write_monolithic_sparse(
     )?);
 
     let overhead_bytes = layout.overhead_sectors * SECTOR_BYTES;
-    // The last byte before the grains: without it an empty disk would end before its tables do.
-    seek_to(&mut out, overhead_bytes - 1).map_err(ImageError::Write)?;
-    out.write_all(&[0]).map_err(ImageError::Write)?;
+    seek_to(&mut out, overhead_bytes).map_err(ImageError::Write)?;
     let mut grains = Grains {
         out: Counting {
             inner: &mut out,
@@ -124,6 +122,11 @@ impl Layout {
                 seek_to(out, self.table_sector(copy, table) * SECTOR_BYTES)?;
                 out.write_all(&encode_entries(&entries[..]))?;
             }
+        }
+        if tables.is_empty() {
+            // The file of an empty disk would end before its tables do.
+            seek_to(out, self.overhead_sectors * SECTOR_BYTES - 1)?;
+            out.write_all(&[0])?;
         }
         out.flush()
     }
