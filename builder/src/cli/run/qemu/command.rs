@@ -182,9 +182,17 @@ impl Machine {
                 let options = format!("{kind},format=raw,file={}", value(file)?);
                 self.drive(out, 0, &options, self.attach);
             }
-            Medium::Disk { file, format } => {
-                let format = format.name();
-                let options = format!("{},format={format},file={}", self.writes(), value(file)?);
+            Medium::Disk { file, format, part } => {
+                let (writes, format, file) = (self.writes(), format.name(), value(file)?);
+                let options = match part {
+                    None => format!("{writes},format={format},file={file}"),
+                    Some(part) => format!(
+                        "{writes},format={format},file.driver=raw,file.offset={},file.size={},\
+                         file.file.driver=file,file.file.filename={file}",
+                        part.start,
+                        part.end.saturating_sub(part.start)
+                    ),
+                };
                 self.drive(out, 0, &options, self.attach);
             }
         }

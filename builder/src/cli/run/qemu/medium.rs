@@ -2,25 +2,32 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use formats::boot::bios::{STAGE2_BYTES, read_stage2};
+use formats::boot::efi::read_loader;
 use formats::boot::kernel::{Architecture, Kernel, KernelFormat};
 use formats::disk::LOADER_START_BYTES;
-use formats::payload::{FilePayload, Payload};
+use formats::ova::OvaReader;
+use formats::payload::{FilePayload, Part, Payload};
+use formats::pe::PeFile;
 use formats::qcow2::Qcow2Reader;
+use formats::uki::SECTION_INITRD;
 use formats::vhd::VhdReader;
-use formats::vmdk::SparseReader;
+use formats::vmdk::{SparseReader, read_flat};
 
 use crate::cli::CliError;
+use crate::inspect::{Options, Value, inspect_bytes};
 
 /// What a file that ends a name of LinuxKit's is.
 const KERNEL: &str = "-kernel";
 const INITRD: &str = "-initrd.img";
 const CMDLINE: &str = "-cmdline";
 
-/// More is no command line.
-const CMDLINE_MAX_BYTES: u64 = 64 << 10;
+/// More is no command line, and no description of a disk.
+const TEXT_MAX_BYTES: u64 = 64 << 10;
 
 /// Something to boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +43,12 @@ pub(super) enum Medium {
     /// An ISO.
     Cd(PathBuf),
     /// A disk.
-    Disk { file: PathBuf, format: DiskFormat },
+    Disk {
+        file: PathBuf,
+        format: DiskFormat,
+        /// Where in the file it is, if that holds more: an appliance does.
+        part: Option<Range<u64>>,
+    },
 }
 
 /// A disk's format, as QEMU reads it.
@@ -61,14 +73,23 @@ impl DiskFormat {
 }
 
 /// A medium and what it says of itself.
-#[derive(Debug)]
 pub(super) struct Found {
     pub(super) medium: Medium,
     pub(super) architecture: Option<Architecture>,
-    /// What the loader on it wants there to be.
-    pub(super) ram_bytes: Option<u64>,
+    /// It describes a machine with UEFI.
+    pub(super) is_efi: bool,
+    ram: Ram,
     /// The name without what says which format it is.
     prefix: PathBuf,
+}
+
+/// How much RAM a system needs.
+enum Ram {
+    Unknown,
+    /// Its loader was told.
+    Said(u64),
+    /// Nobody says: it follows from what is in the initrd.
+    Initrd(Arc<dyn Payload>),
 }
 
 fn file_error(path: &Path) -> impl Fn(io::Error) -> CliError {
@@ -103,35 +124,29 @@ impl Medium {
         let payload = open(path)?;
         let head = head(&payload).map_err(file_error(path))?;
         let prefix = path.with_extension("");
-        let found = |medium| Found {
+        let found = |medium, ram| Found {
             medium,
             architecture: None,
-            ram_bytes: None,
+            is_efi: false,
+            ram,
             prefix: prefix.clone(),
         };
         if head
             .get(0x8001..)
             .is_some_and(|rest| rest.starts_with(b"CD001"))
         {
-            return Ok(Found {
-                ram_bytes: loader_ram(&payload),
-                ..found(Medium::Cd(path.into()))
-            });
+            return Ok(found(Medium::Cd(path.into()), loader_ram(&payload)));
         }
         if let Some(format) = sniff(path)? {
-            let ram_bytes = match format {
+            let ram = match format {
                 DiskFormat::Raw => loader_ram(&payload),
-                DiskFormat::Qcow2 => Qcow2Reader::open(payload).ok().and_then(|d| loader_ram(&d)),
-                DiskFormat::Vmdk => SparseReader::open(payload)
-                    .ok()
-                    .and_then(|d| loader_ram(&d)),
-                DiskFormat::Vhd => VhdReader::open(payload).ok().and_then(|d| loader_ram(&d)),
+                DiskFormat::Qcow2 => disk_ram(Qcow2Reader::open(payload)),
+                DiskFormat::Vmdk if head.starts_with(b"#") => flat_ram(path, &payload),
+                DiskFormat::Vmdk => disk_ram(SparseReader::open(payload)),
+                DiskFormat::Vhd => disk_ram(VhdReader::open(payload)),
             };
-            let file = path.into();
-            return Ok(Found {
-                ram_bytes,
-                ..found(Medium::Disk { file, format })
-            });
+            let (file, part) = (path.into(), None);
+            return Ok(found(Medium::Disk { file, format, part }, ram));
         }
         let refused = |what: &str| {
             let source = io::Error::other(what.to_owned());
@@ -141,7 +156,7 @@ impl Medium {
             return match (kernel.format, kernel.efi) {
                 (KernelFormat::Efi, Some(architecture)) => Ok(Found {
                     architecture: Some(architecture),
-                    ..found(Medium::Uki(path.into()))
+                    ..found(Medium::Uki(path.into()), uki_ram(payload))
                 }),
                 _ => refused(
                     "is a kernel; name what stands before -kernel, -initrd.img and -cmdline",
@@ -155,13 +170,34 @@ impl Medium {
             .get(257..)
             .is_some_and(|rest| rest.starts_with(b"ustar"))
         {
-            return refused("is a tar (an OVA is one); unpack it, and name the disk in it");
+            return match appliance(path, Arc::new(payload)) {
+                Ok((medium, ram, is_efi)) => Ok(Found {
+                    is_efi,
+                    ..found(medium, ram)
+                }),
+                Err(why) => refused(&format!("is a tar that QEMU can't boot: {why}")),
+            };
         }
         refused("is nothing that QEMU can boot: no ISO, no disk, no kernel")
     }
 }
 
 impl Found {
+    /// RAM that the system needs to come up, where that can be told. An initrd is read for it.
+    pub(super) fn ram_bytes(&self) -> Option<u64> {
+        match &self.ram {
+            Ram::Unknown => None,
+            Ram::Said(bytes) => Some(*bytes),
+            Ram::Initrd(initrd) => {
+                let report = inspect_bytes("initrd", initrd, None, Options::default())?;
+                match report.section.get("ram_bytes") {
+                    Some(Value::Bytes(bytes)) => Some(*bytes),
+                    _ => None,
+                }
+            }
+        }
+    }
+
     /// LinuxKit's folder for what a machine keeps.
     pub(super) fn state_folder(&self) -> PathBuf {
         with_end(&self.prefix, "-state")
@@ -214,10 +250,54 @@ pub(super) fn sniff(path: &Path) -> Result<Option<DiskFormat>, CliError> {
 }
 
 /// What our BIOS loader on a medium was told of RAM.
-fn loader_ram(medium: &dyn Payload) -> Option<u64> {
+fn loader_ram(medium: &dyn Payload) -> Ram {
     let mut loader = [0; STAGE2_BYTES];
-    medium.read_exact_at(LOADER_START_BYTES, &mut loader).ok()?;
-    Some(read_stage2(&loader)?.ram_bytes)
+    let read = medium.read_exact_at(LOADER_START_BYTES, &mut loader);
+    let spec = read.ok().and_then(|()| read_stage2(&loader));
+    spec.map_or(Ram::Unknown, |spec| Ram::Said(spec.ram_bytes))
+}
+
+fn disk_ram<E>(disk: Result<impl Payload, E>) -> Ram {
+    disk.map_or(Ram::Unknown, |disk| loader_ram(&disk))
+}
+
+/// As [`loader_ram`], of the raw disk that a description names.
+fn flat_ram(path: &Path, description: &dyn Payload) -> Ram {
+    let len = usize::try_from(description.len_bytes().min(TEXT_MAX_BYTES)).unwrap_or(0);
+    let mut text = vec![0; len];
+    let read = description.read_exact_at(0, &mut text).ok();
+    let flat = read.and_then(|()| read_flat(&String::from_utf8_lossy(&text)));
+    let raw = flat.and_then(|flat| open(&path.with_file_name(flat.file_name)).ok());
+    raw.map_or(Ram::Unknown, |raw| loader_ram(&raw))
+}
+
+/// What our loader in a unified kernel image was told of RAM; another's knows nothing of it.
+fn uki_ram(file: FilePayload) -> Ram {
+    if let Ok(Some(spec)) = read_loader(&file) {
+        return Ram::Said(spec.ram_bytes);
+    }
+    let read = PeFile::read(&file).ok();
+    let section = read.and_then(|pe| Some(pe.section(SECTION_INITRD)?.content()));
+    let initrd = section.and_then(|place| Part::new(file, place));
+    initrd.map_or(Ram::Unknown, |initrd| Ram::Initrd(Arc::new(initrd)))
+}
+
+/// The disk of an appliance, which QEMU reads where it lies, and whether the machine has UEFI.
+fn appliance(file: &Path, package: Arc<dyn Payload>) -> Result<(Medium, Ram, bool), String> {
+    let reader = OvaReader::open(package.clone()).map_err(|error| error.to_string())?;
+    let mut files = reader.files().iter();
+    let disk = files.find(|file| file.name.ends_with(".vmdk"));
+    let disk = disk.ok_or("there is no VMDK in the appliance")?;
+    let place = disk.start_bytes..disk.start_bytes.saturating_add(disk.len_bytes);
+    let part = Part::new(package, place.clone());
+    let part = part.ok_or_else(|| format!("{} is not all there", disk.name))?;
+    let medium = Medium::Disk {
+        file: file.to_owned(),
+        format: DiskFormat::Vmdk,
+        part: Some(place),
+    };
+    let is_efi = reader.descriptor().firmware.as_deref() == Some("efi");
+    Ok((medium, disk_ram(SparseReader::open(part)), is_efi))
 }
 
 fn kernel(prefix: PathBuf) -> Result<Found, CliError> {
@@ -231,9 +311,9 @@ fn kernel(prefix: PathBuf) -> Result<Found, CliError> {
         Err(formats::boot::kernel::ReadKernelError::Kernel(_)) => None,
         Err(other) => return Err(error(&other)),
     };
-    open(&initrd)?;
+    let ram = Ram::Initrd(Arc::new(open(&initrd)?));
     let payload = open(&cmdline)?;
-    if payload.len_bytes() > CMDLINE_MAX_BYTES {
+    if payload.len_bytes() > TEXT_MAX_BYTES {
         return Err(file_error(&cmdline)(io::Error::other("is no command line")));
     }
     let line = std::fs::read_to_string(&cmdline).map_err(file_error(&cmdline))?;
@@ -244,7 +324,8 @@ fn kernel(prefix: PathBuf) -> Result<Found, CliError> {
             cmdline: line.trim().to_owned(),
         },
         architecture,
-        ram_bytes: None,
+        is_efi: false,
+        ram,
         prefix,
     })
 }

@@ -15,7 +15,7 @@ use formats::boot::kernel::Architecture;
 
 use self::command::{Attach, Guest, Machine};
 use self::disk::{DiskArg, Preparation};
-use self::medium::Medium;
+use self::medium::{Found, Medium};
 use self::network::{Network, Publish};
 use crate::cli::CliError;
 use crate::progress::Progress;
@@ -44,12 +44,13 @@ const SPARE_MIB: u64 = 512;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct QemuArgs {
-    /// ISO, raw disk, VMDK, qcow2, VHD or UKI; or what stands before -kernel, -initrd.img and
+    /// ISO, raw disk, VMDK, qcow2, VHD, OVA or UKI; or what stands before -kernel, -initrd.img and
     /// -cmdline
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Firmware (default: a BIOS; UEFI for arm64, for a UKI and for names that end in -efi)
+    /// Firmware (default: a BIOS; UEFI for arm64, a UKI, an OVA that says so and names that end in
+    /// -efi)
     #[arg(long, value_name = "FIRMWARE")]
     firmware: Option<FirmwareArg>,
 
@@ -61,7 +62,7 @@ pub(in crate::cli) struct QemuArgs {
     #[arg(long, value_name = "FILE")]
     fw: Option<PathBuf>,
 
-    /// Memory in MiB (default: 1024, or what the medium says that it needs and 512)
+    /// Memory in MiB (default: 1024, or what the system needs to boot and 512)
     #[arg(long, visible_alias = "memory", value_name = "MIB",
           value_parser = clap::value_parser!(u64).range(16..=16 << 20))]
     mem: Option<u64>,
@@ -169,7 +170,7 @@ impl QemuArgs {
             None => found.state_folder(),
         };
         let mut preparations = Vec::new();
-        let firmware = match self.wants_uefi(guest, &found.medium) {
+        let firmware = match self.wants_uefi(guest, &found) {
             true => {
                 let firmware = firmware::find(guest, self.fw.as_deref())?;
                 let vars = firmware.vars.map(|template| {
@@ -194,9 +195,11 @@ impl QemuArgs {
             preparations.extend(preparation);
         }
         preparations.retain(|preparation| !preparation.is_done());
-        let needed = found
-            .ram_bytes
-            .map(|bytes| bytes.div_ceil(1 << 20) + SPARE_MIB);
+        let memory_mib = self.mem.unwrap_or_else(|| {
+            let needed = found.ram_bytes();
+            let needed = needed.map_or(0, |bytes| bytes.div_ceil(1 << 20) + SPARE_MIB);
+            DEFAULT_MIB.max(needed)
+        });
         let default = match found.medium {
             Medium::Cd(_) | Medium::Disk { .. } => Attach::of(&found.medium),
             _ => Attach::Ahci,
@@ -206,7 +209,7 @@ impl QemuArgs {
             guest,
             kvm: self.kvm,
             firmware,
-            memory_mib: self.mem.unwrap_or(DEFAULT_MIB.max(needed.unwrap_or(0))),
+            memory_mib,
             cpus: self.cpus,
             medium: found.medium,
             attach: self.attach.unwrap_or(default),
@@ -235,20 +238,25 @@ impl QemuArgs {
         if !is_drive && (self.attach.is_some() || self.persist) {
             return usage("--attach and --persist are for ISOs and disks");
         }
+        if self.persist && matches!(medium, Medium::Disk { part: Some(_), .. }) {
+            return usage(
+                "--persist: an appliance is not written to; unpack it, and name its disk",
+            );
+        }
         Ok(())
     }
 
-    fn wants_uefi(&self, guest: Guest, medium: &Medium) -> bool {
+    fn wants_uefi(&self, guest: Guest, found: &Found) -> bool {
         if self.uefi || self.firmware.is_some() {
             return self.uefi || self.firmware == Some(FirmwareArg::Uefi);
         }
-        match medium {
+        match &found.medium {
             // QEMU starts an arm64 kernel itself.
             Medium::Kernel { .. } => false,
             Medium::Uki(_) => true,
             Medium::Cd(file) | Medium::Disk { file, .. } => {
                 let stem = file.file_stem().unwrap_or_default();
-                guest == Guest::Arm64 || stem.to_string_lossy().ends_with("-efi")
+                guest == Guest::Arm64 || found.is_efi || stem.to_string_lossy().ends_with("-efi")
             }
         }
     }

@@ -2,8 +2,10 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
+use formats::ova;
 
 use super::*;
+use crate::output::initrd::{ram_bytes, tmpfs_bytes};
 
 #[derive(Parser)]
 struct Cli {
@@ -51,6 +53,38 @@ impl Folder {
 
     fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Makes `os.ova` with the disk `os.img`; gives where the disk is in it.
+    fn appliance(&self, firmware: ova::Firmware) -> std::ops::Range<u64> {
+        let disk = fs::read(self.path().join("os.img")).unwrap();
+        let options = ova::Options {
+            machine: ova::Machine {
+                firmware,
+                ..ova::Machine::new("os", 1 << 30)
+            },
+            disk_id: formats::vmdk::DiskId([1; 16]),
+            mtime: 0,
+        };
+        let mut package = Vec::new();
+        ova::stream_ova(&mut package, &disk, &options).unwrap();
+        self.put("os.ova", &package);
+        let reader = ova::OvaReader::open(package).unwrap();
+        let disk = &reader.files()[2];
+        disk.start_bytes..disk.start_bytes + disk.len_bytes
+    }
+
+    /// Gives `os.img` a loader that was told of so much RAM.
+    fn loader(&self, ram_mib: u32) {
+        use formats::boot::bios;
+        let mut loader = vec![0; bios::STAGE2_BYTES];
+        loader[4..8].copy_from_slice(b"LKB2");
+        // KiB of RAM, where the loader has it.
+        loader[80..84].copy_from_slice(&(ram_mib << 10).to_le_bytes());
+        let mut disk = fs::read(self.path().join("os.img")).unwrap();
+        let start = usize::try_from(formats::disk::LOADER_START_BYTES).unwrap();
+        disk[start..start + loader.len()].copy_from_slice(&loader);
+        self.put("os.img", &disk);
     }
 
     /// What would be run, with the folder's path as `DIR`.
@@ -284,13 +318,18 @@ fn networks_are_of_four_kinds() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let folder = Folder::new();
-    folder.put("os.ova", &[&[0; 257][..], b"ustar\0", &[0; 600]].concat());
+    folder.put("os.tar", &[&[0; 257][..], b"ustar\0", &[0; 600]].concat());
+    folder.appliance(ova::Firmware::Bios);
+    let appliance = fs::read(folder.path().join("os.ova")).unwrap();
+    folder.put("cut.ova", &appliance[..appliance.len() - 2000]);
     folder.put("os.tar.gz", b"\x1f\x8b\x08");
     folder.put("notes.txt", b"hello");
     for (arguments, expected) in [
         (&["DIR/none"][..], "no NAME-kernel"),
         (&["DIR"], "folder"),
-        (&["DIR/os.ova"], "unpack it"),
+        (&["DIR/os.tar"], "a tar that QEMU can't boot: appliance"),
+        (&["DIR/cut.ova"], "can't boot: appliance"),
+        (&["--persist", "DIR/os.ova"], "unpack it"),
         (&["DIR/os.tar.gz"], "unpack it"),
         (&["DIR/notes.txt"], "nothing that QEMU can boot"),
         (&["--iso", "DIR/os.img"], "is no ISO"),
@@ -334,21 +373,80 @@ fn a_comma_in_a_name_does_not_begin_an_option() {
 
 #[test]
 fn a_machine_has_the_memory_that_its_medium_asks_for() {
-    use formats::boot::bios;
-    use formats::disk::LOADER_START_BYTES;
     let folder = Folder::new();
-    let mut loader = vec![0; bios::STAGE2_BYTES];
-    loader[4..8].copy_from_slice(b"LKB2");
-    // KiB of RAM, where the loader has it.
-    loader[80..84].copy_from_slice(&(1400_u32 << 10).to_le_bytes());
-    let mut disk = fs::read(folder.path().join("os.img")).unwrap();
-    let start = usize::try_from(LOADER_START_BYTES).unwrap();
-    disk[start..start + loader.len()].copy_from_slice(&loader);
-    folder.put("os.img", &disk);
-    let printed = folder.printed(&["DIR/os.img"]).unwrap();
-    assert!(printed.contains("-m 1912"), "{printed}");
-    let printed = folder.printed(&["--mem", "300", "DIR/os.img"]).unwrap();
-    assert!(printed.contains("-m 300"), "{printed}");
+    folder.loader(1400);
+    folder.appliance(ova::Firmware::Bios);
+    folder.put(
+        "flat.vmdk",
+        b"# Disk DescriptorFile\nversion=1\ncreateType=\"vmfs\"\nRW 2048 VMFS \"os.img\"\n",
+    );
+    for file in ["DIR/os.img", "DIR/os.ova", "DIR/flat.vmdk"] {
+        let printed = folder.printed(&[file]).unwrap();
+        assert!(printed.contains("-m 1912"), "{printed}");
+        let printed = folder.printed(&["--mem", "300", file]).unwrap();
+        assert!(printed.contains("-m 300"), "{printed}");
+    }
+}
+
+#[test]
+fn a_kernel_s_machine_has_the_memory_that_its_initrd_needs() {
+    use std::os::unix::fs::FileExt;
+
+    const FILE_BYTES: u64 = 700 << 20;
+    let folder = Folder::new();
+    let header = |bytes: u64, name: &str| {
+        let numbers = [
+            1,
+            0o100_644,
+            0,
+            0,
+            1,
+            0,
+            bytes,
+            0,
+            0,
+            0,
+            0,
+            name.len() as u64 + 1,
+            0,
+        ];
+        let numbers = numbers.map(|number| format!("{number:08x}")).concat();
+        let mut header = format!("070701{numbers}{name}\0").into_bytes();
+        header.resize(header.len().next_multiple_of(4), 0);
+        header
+    };
+    let initrd = fs::File::create(folder.path().join("os-initrd.img")).unwrap();
+    let start = header(FILE_BYTES, "zeros");
+    initrd.write_all_at(&start, 0).unwrap();
+    let trailer = header(0, "TRAILER!!!");
+    let end = start.len() as u64 + FILE_BYTES;
+    initrd.write_all_at(&trailer, end).unwrap();
+    let needed = ram_bytes(tmpfs_bytes(FILE_BYTES), end + trailer.len() as u64);
+    let expected = format!("-m {} ", needed.div_ceil(1 << 20) + SPARE_MIB);
+    let printed = folder.printed(&["DIR/os"]).unwrap();
+    assert!(printed.contains(&expected), "{expected}: {printed}");
+    let printed = folder.printed(&["--mem", "300", "DIR/os"]).unwrap();
+    assert!(printed.contains("-m 300 "), "{printed}");
+}
+
+#[test]
+fn an_appliance_is_booted_where_it_lies() {
+    let folder = Folder::new();
+    let place = folder.appliance(ova::Firmware::Bios);
+    let drive = format!(
+        "-drive if=none,id=drive0,snapshot=on,format=vmdk,file.driver=raw,file.offset={},file.size={},\
+         file.file.driver=file,file.file.filename=DIR/os.ova \\
+    -device ide-hd,bus=ide.0,drive=drive0,bootindex=0 \\",
+        place.start,
+        place.end - place.start
+    );
+    let printed = folder.printed(&["DIR/os.ova"]).unwrap();
+    assert!(printed.contains(&drive), "{printed}");
+    assert!(!printed.contains("pflash"), "{printed}");
+    folder.appliance(ova::Firmware::Efi);
+    let uefi = ["--fw", "DIR/code.fd", "DIR/os.ova"];
+    let printed = folder.printed(&uefi).unwrap();
+    assert!(printed.contains("pflash"), "{printed}");
 }
 
 #[test]
