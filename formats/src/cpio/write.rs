@@ -80,7 +80,7 @@ pub enum WriteError {
     #[error("the microcode file is not an uncompressed cpio archive (newc)")]
     Microcode,
     /// The output could not be written.
-    #[error("the archive could not be written")]
+    #[error("the archive could not be written: {0}")]
     Io(#[from] io::Error),
 }
 

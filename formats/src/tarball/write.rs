@@ -104,7 +104,7 @@ pub enum TarError {
         got_bytes: u64,
     },
     /// The body could not be read.
-    #[error("{name:?}: the body could not be read")]
+    #[error("{name:?}: the body could not be read: {source}")]
     Body {
         /// The file's name, made printable.
         name: String,
@@ -112,7 +112,7 @@ pub enum TarError {
         source: io::Error,
     },
     /// The output could not be written.
-    #[error("the tar could not be written")]
+    #[error("the tar could not be written: {0}")]
     Io(#[from] io::Error),
 }
 
