@@ -14,6 +14,8 @@ pub(crate) const LIMITS: Limits = Limits {
     image_bytes: 16 << 20,
     image_entries: 4000,
     links: 40,
+    link_steps: 100_000,
+    metadata_bytes: 1 << 20,
 };
 
 /// Reads any bytes as a layer, every body to its end or not at all.

@@ -3,8 +3,8 @@
 use super::error::AssembleError;
 use super::image::{Image, Kernel, Origin};
 use super::standard::{ResolvConf, complete, strip};
-use crate::layer::Escaped;
 use crate::layer::path::{clean, split};
+use crate::layer::{Escaped, Limits};
 use crate::pack::PackSet;
 use crate::parts::Parts;
 use crate::tree::{
@@ -91,19 +91,18 @@ pub struct Assembler {
     /// How many there are.
     apk_databases: usize,
     last_init: Option<u32>,
-    max_links: usize,
+    limits: Limits,
 }
 
 impl Assembler {
-    /// `packs` are those that the layers of all sections name; `max_links` is
-    /// [`Limits::links`](crate::layer::Limits::links).
-    pub fn new(packs: PackSet, max_links: usize) -> Self {
+    /// `packs` are those that the layers of all sections name; `limits` bound each image's tree.
+    pub fn new(packs: PackSet, limits: &Limits) -> Self {
         // Origin 0: what no section brings.
         let none = Origin {
             source: "lkbuild".into(),
             location: String::new(),
         };
-        let tree = Tree::new().with_max_links(max_links);
+        let tree = Tree::new().with_limits(limits);
         Assembler {
             tree,
             packs,
@@ -112,7 +111,7 @@ impl Assembler {
             apk: Vec::new(),
             apk_databases: 0,
             last_init: None,
-            max_links,
+            limits: limits.clone(),
         }
     }
 
@@ -140,7 +139,7 @@ impl Assembler {
         layers: &[PackedLayer],
         origin: u32,
     ) -> Result<Tree, AssembleError> {
-        let mut tree = Tree::new().with_max_links(self.max_links);
+        let mut tree = Tree::new().with_limits(&self.limits);
         let root = tree.root();
         tree.get_mut(root).origin = origin;
         for layer in layers {
@@ -223,7 +222,7 @@ impl Assembler {
     }
 
     fn opened_tree(&self, image: &str, tar: &Body, origin: u32) -> Result<Tree, AssembleError> {
-        let mut tree = Tree::new().with_max_links(self.max_links);
+        let mut tree = Tree::new().with_limits(&self.limits);
         let Body::Opened { pack, .. } = tar else {
             return Ok(tree);
         };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Context;
 use crate::assemble::PackedLayer;
@@ -133,13 +133,8 @@ pub fn gather(
     for (want, layers) in &layers_of {
         let image = &images[want.image];
         let packs = layers.iter().map(|&(place, _)| &packs[place]);
-        let (bytes, entries) = packs.fold((0u64, 0u64), |(bytes, entries), pack| {
-            (
-                bytes.saturating_add(unpacked_bytes(pack)),
-                entries.saturating_add(entry_count(pack)),
-            )
-        });
-        check_image(image, bytes, entries, context)?;
+        let cost = packs.fold(Cost::default(), |cost, pack| cost.and(Cost::of(pack)));
+        cost.check(image, context)?;
     }
     let mut set = PackSet::default();
     let places: Vec<u32> = packs.into_iter().map(|pack| set.add(pack)).collect();
@@ -156,49 +151,75 @@ pub fn gather(
     })
 }
 
-/// The holes of sparse files are bytes of bodies, but not of the layer.
-fn unpacked_bytes(pack: &Pack) -> u64 {
-    let index = pack.index();
-    index.uncompressed_bytes.max(index.body_bytes())
-}
-
-fn entry_count(pack: &Pack) -> u64 {
-    let nested = pack.index().nested.as_ref();
-    (pack.index().entries.len() + nested.map_or(0, |n| n.entries.len())) as u64
-}
-
-/// Holds what the layers of an image come to against the bounds on all of them together.
-fn check_image(
-    image: &ResolvedImage,
+/// What layers of an image come to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    /// Unpacked bytes.
     bytes: u64,
     entries: u64,
-    context: &Context<'_>,
-) -> Result<(), GatherError> {
-    let limits = &context.limits;
-    for (count, limit, what, flag) in [
-        (
-            bytes,
-            limits.image_bytes,
-            "unpacked bytes",
-            "max-image-bytes",
-        ),
-        (
+    /// As [`Limits::metadata_bytes`](crate::layer::Limits::metadata_bytes).
+    metadata_bytes: u64,
+}
+
+impl Cost {
+    fn of(pack: &Pack) -> Self {
+        let index = pack.index();
+        let nested = index.nested.iter().flat_map(|nested| &nested.entries);
+        let (mut entries, mut metadata_bytes) = (0, 0u64);
+        for entry in index.entries.iter().chain(nested) {
+            entries += 1;
+            metadata_bytes = metadata_bytes.saturating_add(entry.metadata_bytes());
+        }
+        Cost {
+            // The holes of sparse files are bytes of bodies, but not of the layer.
+            bytes: index.uncompressed_bytes.max(index.body_bytes()),
             entries,
-            limits.image_entries,
-            "entries",
-            "max-image-entries",
-        ),
-    ] {
-        if count > limit {
-            return Err(GatherError::Image {
-                image: image.reference.to_string(),
-                what,
-                limit,
-                flag,
-            });
+            metadata_bytes,
         }
     }
-    Ok(())
+
+    fn and(self, other: Self) -> Self {
+        Cost {
+            bytes: self.bytes.saturating_add(other.bytes),
+            entries: self.entries.saturating_add(other.entries),
+            metadata_bytes: self.metadata_bytes.saturating_add(other.metadata_bytes),
+        }
+    }
+
+    /// Holds it against the bounds on all layers of an image together.
+    fn check(self, image: &ResolvedImage, context: &Context<'_>) -> Result<(), GatherError> {
+        let limits = &context.limits;
+        for (count, limit, what, flag) in [
+            (
+                self.bytes,
+                limits.image_bytes,
+                "unpacked bytes",
+                "max-image-bytes",
+            ),
+            (
+                self.entries,
+                limits.image_entries,
+                "entries",
+                "max-image-entries",
+            ),
+            (
+                self.metadata_bytes,
+                limits.metadata_bytes,
+                "bytes of paths, links and attributes",
+                "max-metadata-bytes",
+            ),
+        ] {
+            if count > limit {
+                return Err(GatherError::Image {
+                    image: image.reference.to_string(),
+                    what,
+                    limit,
+                    flag,
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Takes a job's pack from the caches that the user names.
@@ -264,7 +285,7 @@ fn run(
     context: &Context<'_>,
 ) -> Result<Vec<Pack>, GatherError> {
     // What the layers of each image have come to so far: nobody reads on when it is too much.
-    let spent: Vec<AtomicU64> = (0..images).map(|_| AtomicU64::new(0)).collect();
+    let spent: Vec<Mutex<Cost>> = (0..images).map(|_| Mutex::default()).collect();
     let mut order: Vec<usize> = (0..jobs.len()).collect();
     order.sort_by_key(|&job| std::cmp::Reverse(jobs[job].layer.size));
     let next = AtomicUsize::new(0);
@@ -280,9 +301,10 @@ fn run(
                     };
                     let found = find_or_make(&jobs[job], store, context);
                     let result = found.and_then(|pack| {
-                        let bytes = unpacked_bytes(&pack);
-                        let before = spent[jobs[job].place].fetch_add(bytes, Ordering::Relaxed);
-                        check_image(jobs[job].image, before.saturating_add(bytes), 0, context)?;
+                        let spent = &spent[jobs[job].place];
+                        let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
+                        *spent = spent.and(Cost::of(&pack));
+                        spent.check(jobs[job].image, context)?;
                         Ok(pack)
                     });
                     failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);

@@ -76,7 +76,7 @@ pub(super) fn assemble(
     home: Option<&Path>,
 ) -> Result<Image, BuildError> {
     let packs = std::mem::take(&mut gathered.packs);
-    let mut assembler = Assembler::new(packs, context.limits.links);
+    let mut assembler = Assembler::new(packs, &context.limits);
     let layers = |name: &Reference, nested: Option<&str>| -> &[PackedLayer] {
         let nested = nested.map(|n| n.as_bytes().to_vec());
         match resolved.place(name) {

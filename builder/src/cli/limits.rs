@@ -38,6 +38,13 @@ pub(super) struct LimitArgs {
     /// Symlinks that one path leads through
     #[arg(long, value_name = "N", default_value_t = Limits::default().links)]
     max_links: usize,
+    /// Components of symlinks that all paths of an image lead through
+    #[arg(long, value_name = "N", default_value_t = Limits::default().link_steps)]
+    max_link_steps: u64,
+    /// Bytes of an image's paths, link targets and extended attributes, or of the paths of folders
+    /// that it implies
+    #[arg(long, value_name = "N", default_value_t = Limits::default().metadata_bytes)]
+    max_metadata_bytes: u64,
 }
 
 impl From<&LimitArgs> for Limits {
@@ -53,6 +60,8 @@ impl From<&LimitArgs> for Limits {
             image_bytes: args.max_image_bytes,
             image_entries: args.max_image_entries,
             links: args.max_links,
+            link_steps: args.max_link_steps,
+            metadata_bytes: args.max_metadata_bytes,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The walk over a tar: header blocks, extension headers and bodies (POSIX.1-2017 pax, "ustar
 //! Interchange Format" and "pax Interchange Format"; GNU tar manual, "Basic Tar Format").
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 
 use tar::Header;
@@ -438,7 +439,6 @@ impl Pax {
         for record in PaxRecords::new(body) {
             let (key, value) = record?;
             if let Some(name) = key.strip_prefix(XATTR_PREFIX) {
-                pax.xattrs.retain(|x| *x.name != *name);
                 pax.xattrs.push(Xattr {
                     name: name.into(),
                     value: value.into(),
@@ -471,8 +471,19 @@ impl Pax {
                 _ => {}
             }
         }
+        keep_last(&mut pax.xattrs);
         Ok(pax)
     }
+}
+
+/// Of several attributes with one name the last counts. A header has room for many thousands.
+fn keep_last(xattrs: &mut Vec<Xattr>) {
+    let mut seen = HashSet::new();
+    let mut last: Vec<bool> = (xattrs.iter().rev())
+        .map(|xattr| seen.insert(&xattr.name))
+        .collect();
+    // What was found from behind is used up from the front.
+    xattrs.retain(|_| last.pop().unwrap_or(true));
 }
 
 impl PaxSparse {

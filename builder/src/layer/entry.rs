@@ -36,6 +36,19 @@ pub struct Entry {
     pub kind: EntryKind,
 }
 
+impl Entry {
+    /// What is kept in memory of it besides fields of fixed length: bytes of path, link target and
+    /// extended attributes.
+    pub fn metadata_bytes(&self) -> u64 {
+        let target = match &self.kind {
+            EntryKind::HardLink { target } | EntryKind::Symlink { target } => target.len(),
+            _ => 0,
+        };
+        let xattrs = self.xattrs.iter().map(|x| x.name.len() + x.value.len());
+        (self.path.len() + target + xattrs.sum::<usize>()) as u64
+    }
+}
+
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {

@@ -28,6 +28,11 @@ pub struct Limits {
     pub image_entries: u64,
     /// Symlinks that one path may lead through (Linux has 40, Go's SecureJoin 255).
     pub links: usize,
+    /// Components of symlinks that all paths of an image together may lead through.
+    pub link_steps: u64,
+    /// Bytes of the paths, link targets and extended attributes of all layers of an image, which are
+    /// kept in memory; and of the paths of folders that an image implies without listing them.
+    pub metadata_bytes: u64,
 }
 
 impl Default for Limits {
@@ -43,6 +48,8 @@ impl Default for Limits {
             image_bytes: 64 << 30,
             image_entries: 8_000_000,
             links: 255,
+            link_steps: 100_000_000,
+            metadata_bytes: 256 << 20,
         }
     }
 }

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+/// Longest component of a path: `NAME_MAX` of Linux, and of every file system that it boots from.
+pub const NAME_MAX_BYTES: usize = 255;
+
 /// The components of `name` as `chroot` would see them: no empty ones, no `.`, and `..` goes up
 /// one but never above the root. The result has no leading slash and is empty for the root.
 pub fn clean(name: &[u8]) -> Vec<u8> {

@@ -9,7 +9,7 @@ use super::decompress::decompress;
 use super::entry::{Entry, EntryKind};
 use super::error::{LayerError, LayerErrorKind};
 use super::limits::{Bound, Limits};
-use super::path::{clean, components, split};
+use super::path::{NAME_MAX_BYTES, clean, components, split};
 
 const WHITEOUT_PREFIX: &[u8] = b".wh.";
 const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
@@ -90,6 +90,7 @@ where
     let bound = limits.unpacked();
     let mut entries = 0u64;
     let mut body_bytes = 0u64;
+    let mut metadata_bytes = 0u64;
     while let Some(mut raw) = archive.next_entry()? {
         let offset = archive.offset();
         entries += 1;
@@ -104,6 +105,15 @@ where
         let interpreted =
             interpret(&mut raw, names).map_err(|kind| kind.at(Some(&raw.name), offset))?;
         if let Some(entry) = interpreted {
+            metadata_bytes = metadata_bytes.saturating_add(entry.metadata_bytes());
+            if metadata_bytes > limits.metadata_bytes {
+                let limit = LayerErrorKind::Limit {
+                    what: "bytes of paths, links and attributes in one layer",
+                    limit: limits.metadata_bytes,
+                    flag: "max-metadata-bytes",
+                };
+                return Err(limit.at(Some(&raw.name), offset));
+            }
             // The holes of a sparse file are not among the bytes that are read.
             if let EntryKind::File { size } = entry.kind {
                 body_bytes = body_bytes.saturating_add(size);
@@ -176,6 +186,11 @@ fn interpret(raw: &mut RawEntry, names: Names) -> Result<Option<Entry>, LayerErr
             ]
             .concat();
         }
+    }
+    if components(&path).any(|c| c.len() > NAME_MAX_BYTES) {
+        return Err(LayerErrorKind::Name(
+            "a part of it is longer than 255 bytes, which no system could unpack",
+        ));
     }
     Ok(Some(Entry {
         path,

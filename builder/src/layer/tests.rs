@@ -384,16 +384,18 @@ fn what_is_exactly_at_a_limit_is_accepted_and_one_more_is_not() {
         header_bytes: 512 + comment,
         path_bytes: 10,
         sparse_ranges: 2,
+        metadata_bytes: 12,
         ..Limits::default()
     };
     assert_eq!(read_with(&tar, &exact).unwrap().len(), 3);
     type Lower = fn(&mut Limits);
-    let less: [(&str, Lower); 5] = [
+    let less: [(&str, Lower); 6] = [
         ("max-layer-bytes", |limits| limits.layer_bytes -= 1),
         ("max-layer-entries", |limits| limits.entries -= 1),
         ("max-header-bytes", |limits| limits.header_bytes -= 1),
         ("max-path-bytes", |limits| limits.path_bytes -= 1),
         ("max-sparse-ranges", |limits| limits.sparse_ranges -= 1),
+        ("max-metadata-bytes", |limits| limits.metadata_bytes -= 1),
     ];
     for (flag, lower) in less {
         let mut limits = exact.clone();

@@ -5,6 +5,7 @@
 //! own layer, and the order of a layer's whiteouts does not matter.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use super::resolve::ResolveError;
 use super::{Body, Inode, InodeId, Name, Node, Tree};
@@ -15,7 +16,7 @@ use crate::layer::{Entry, EntryKind, Escaped};
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// A path that leads in circles.
-    #[error("{0}")]
+    #[error(transparent)]
     Resolve(#[from] ResolveError),
     /// A hard link to something that is not there.
     #[error("hard link {} points to {}, which is neither in this layer nor below it", Escaped(.link), Escaped(.target))]
@@ -134,7 +135,7 @@ fn link(
     // The last component is not followed: a link to a symlink is a second name of the symlink.
     let (target_folder, target_name) = split(target);
     let found = tree
-        .lookup(target_folder)?
+        .lookup_counted(target_folder)?
         .and_then(|folder| match target_name {
             b"" => Some(folder),
             name => tree.child(folder, name),
@@ -156,19 +157,36 @@ fn link(
 
 /// What this layer's whiteouts took away, by path: a rename within a layer may hide the old name
 /// and hard-link the new one to it.
+///
+/// Paths are kept under hashes of their components: of a path all beginnings are looked for in one
+/// go, which is much less than to hash each of them where a path has thousands.
 #[derive(Default)]
-struct Hidden(HashMap<Vec<u8>, InodeId>);
+struct Hidden {
+    state: RandomState,
+    paths: HashMap<u64, Vec<(Vec<u8>, InodeId)>>,
+}
 
 impl Hidden {
+    fn insert(&mut self, path: Vec<u8>, inode: InodeId) {
+        let mut hasher = self.state.build_hasher();
+        components(&path).for_each(|name| name.hash(&mut hasher));
+        self.paths
+            .entry(hasher.finish())
+            .or_default()
+            .push((path, inode));
+    }
+
     fn get(&self, tree: &Tree, path: &[u8]) -> Option<InodeId> {
-        let mut prefix: Vec<u8> = Vec::new();
+        let mut hasher = self.state.build_hasher();
+        let mut length = 0;
         let mut names = components(path);
         while let Some(name) = names.next() {
-            if !prefix.is_empty() {
-                prefix.push(b'/');
-            }
-            prefix.extend_from_slice(name);
-            if let Some(&inode) = self.0.get(&prefix) {
+            name.hash(&mut hasher);
+            length += name.len() + usize::from(length > 0);
+            let alike = self.paths.get(&hasher.clone().finish());
+            // The last one counts: a path may be hidden by its own name, and with its folder.
+            let found = alike.and_then(|all| all.iter().rfind(|(p, _)| *p == path[..length]));
+            if let Some(&(_, inode)) = found {
                 return names.try_fold(inode, |folder, name| tree.child(folder, name));
             }
         }
@@ -214,12 +232,12 @@ fn hide(tree: &mut Tree, entries: &[Entry]) -> Result<Hidden, ApplyError> {
     for (entry, folder, name) in found {
         if let Some(name) = name {
             if let Some(inode) = tree.unlink(folder, &name) {
-                hidden.0.insert(entry.path.clone(), inode);
+                hidden.insert(entry.path.clone(), inode);
             }
         } else if let Node::Directory(children) = &mut tree.get_mut(folder).node {
             for (name, inode) in std::mem::take(children) {
                 let path = [entry.path.as_slice(), b"/", &name].concat();
-                hidden.0.insert(crate::layer::path::clean(&path), inode);
+                hidden.insert(crate::layer::path::clean(&path), inode);
             }
         }
     }
@@ -232,7 +250,7 @@ fn hide(tree: &mut Tree, entries: &[Entry]) -> Result<Hidden, ApplyError> {
 /// A lower symlink is followed, unless this layer puts a folder in its place: then nothing lower
 /// is below it, least of all what the symlink pointed to (stereoscope#694).
 fn lower_folder(
-    tree: &Tree,
+    tree: &mut Tree,
     path: &[u8],
     uppers: &HashMap<&[u8], Upper<'_>>,
 ) -> Result<Option<InodeId>, ApplyError> {
@@ -269,7 +287,7 @@ fn lower_folder(
             redirected.push(b'/');
             redirected.extend_from_slice(name);
         }
-        let found = tree.lookup(&redirected)?;
+        let found = tree.lookup_counted(&redirected)?;
         return Ok(found.filter(|&id| tree.get(id).is_directory()));
     }
     Ok(Some(here))

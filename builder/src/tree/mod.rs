@@ -6,12 +6,15 @@
 //! (layer.md, "Applying Changesets"); [`resolve`] finds a path as `chroot` would.
 
 pub mod apply;
+mod budget;
 mod graft;
 pub mod resolve;
 mod walk;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use budget::Budget;
 
 pub use apply::{ApplyError, LayerView, apply_layer};
 pub use graft::Replaced;
@@ -147,8 +150,7 @@ pub const IMPLICIT_FOLDER: Meta = Meta {
 #[derive(Clone, Debug)]
 pub struct Tree {
     inodes: Vec<Inode>,
-    /// As many symlinks as one path may lead through.
-    max_links: usize,
+    budget: Budget,
 }
 
 impl Default for Tree {
@@ -162,13 +164,13 @@ impl Tree {
     pub fn new() -> Self {
         Tree {
             inodes: vec![Inode::directory(IMPLICIT_FOLDER, 0)],
-            max_links: Limits::default().links,
+            budget: Budget::new(&Limits::default()),
         }
     }
 
-    /// Lets paths lead through so many symlinks; see [`Limits::links`].
-    pub fn with_max_links(mut self, max_links: usize) -> Self {
-        self.max_links = max_links;
+    /// Bounds what paths may cost: symlinks, the folders that they imply, their length.
+    pub fn with_limits(mut self, limits: &Limits) -> Self {
+        self.budget = Budget::new(limits);
         self
     }
 

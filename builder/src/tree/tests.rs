@@ -267,9 +267,94 @@ fn symlinks_that_one_path_leads_through_are_counted() {
     };
     chain(255).unwrap();
     chain(256).unwrap_err();
-    let tree = chain(255).unwrap().with_max_links(254);
+    let tree = chain(255).unwrap().with_limits(&Limits {
+        links: 254,
+        ..Limits::default()
+    });
     assert!(tree.lookup(b"l0/x").is_err());
     assert!(tree.lookup(b"l1/x").unwrap().is_some());
+}
+
+/// Applies one layer within other limits.
+fn apply_within(limits: Limits, layer: &str) -> Result<Tree, String> {
+    let entries: Vec<Entry> = layer.split(", ").map(entry).collect();
+    let view = LayerView {
+        entries: &entries,
+        bodies: &vec![Some(0); entries.len()],
+        pack: 0,
+        opened: None,
+        origin: 0,
+    };
+    let mut tree = Tree::new().with_limits(&limits);
+    match apply_layer(&mut tree, &view) {
+        Ok(()) => Ok(tree),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A way of a few bytes can lead through thousands of components, for each of a million files.
+#[test]
+fn what_symlinks_of_all_paths_lead_through_is_counted() {
+    // Links of five components and of two: seven for each way through both.
+    let layer = "d d, s l d/../d/../m, s m ./d, f l/a 1, f l/b 2, f m/c 3, l x l/a";
+    let limits = |link_steps| Limits {
+        link_steps,
+        ..Limits::default()
+    };
+    let steps = 7 * 3 + 2;
+    apply_within(limits(steps), layer).unwrap();
+    let error = apply_within(limits(steps - 1), layer).unwrap_err();
+    assert!(error.contains("--max-link-steps"), "{error}");
+}
+
+/// One entry can imply thousands of folders, of which each has its whole path in an archive.
+#[test]
+fn folders_that_paths_imply_are_counted() {
+    let limits = |metadata_bytes| Limits {
+        metadata_bytes,
+        ..Limits::default()
+    };
+    // "/a", "/a/bb", "/a/bb/c"; then "/a/bb/d".
+    let layer = "f a/bb/c/f 1, f a/bb/c/g 2, f a/bb/d/f 3";
+    let bytes = 2 + 5 + 7 + 7;
+    apply_within(limits(bytes), layer).unwrap();
+    let error = apply_within(limits(bytes - 1), layer).unwrap_err();
+    assert!(error.contains("--max-metadata-bytes"), "{error}");
+}
+
+/// Symlinks that are followed one after the other make paths of any length from short names.
+#[test]
+fn paths_that_symlinks_lengthen_are_bounded() {
+    let limits = |path_bytes| Limits {
+        path_bytes,
+        ..Limits::default()
+    };
+    // "/aaaa/bbbb/cccc" for the last folder.
+    let layer = "s l aaaa/bbbb, s l/m cccc, f l/m/f 1";
+    apply_within(limits(15), layer).unwrap();
+    let error = apply_within(limits(14), layer).unwrap_err();
+    assert!(error.contains("--max-path-bytes"), "{error}");
+}
+
+#[test]
+fn folders_that_no_system_could_make_are_refused() {
+    let layer = |bytes| format!("s l {}, f l/f 1", "x".repeat(bytes));
+    try_apply(&[&layer(255)]).unwrap();
+    let error = try_apply(&[&layer(256)]).unwrap_err().to_string();
+    assert!(error.contains("longer than 255 bytes"), "{error}");
+}
+
+/// What a layer hides is found again by hard links, at the end of however long a path, by any of
+/// its beginnings.
+#[test]
+fn hard_links_to_what_their_layer_hides_are_found_by_every_beginning() {
+    let lower = "f a/b/c 1, f ab/c 2, f a/bc 3";
+    check(
+        &[lower, "w a/b, l x a/b/c, w ab, l y ab/c, l z a/bc"],
+        "d a, f a/bc 3, f x 1, f y 2, l z a/bc",
+    );
+    let error = try_apply(&[lower, "w a/b, l x a/bb/c"]).unwrap_err();
+    assert!(error.to_string().contains("neither"), "{error}");
 }
 
 #[test]

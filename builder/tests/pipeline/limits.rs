@@ -105,17 +105,53 @@ fn links() {
     meets("--max-links", 19, &Image::new().layer(&layer));
 }
 
+#[test]
+fn link_steps() {
+    let layer = Layer::new()
+        .symlink("l", "d/../".repeat(50) + "d")
+        .dir("d", 0o755)
+        .file("l/a", "")
+        .file("l/b", "");
+    meets("--max-link-steps", 150, &Image::new().layer(&layer));
+}
+
+#[test]
+fn metadata_bytes() {
+    let layer = Layer::new().file("a", "").xattr("user.a", [b'x'; 3000]);
+    meets("--max-metadata-bytes", 3000, &Image::new().layer(&layer));
+}
+
+/// The same option bounds what the layers of an image come to together.
+#[test]
+fn metadata_bytes_of_an_image() {
+    let layer = |name| Layer::new().file(name, "").xattr("user.a", [b'x'; 3000]);
+    let image = Image::new().layer(&layer("a")).layer(&layer("b"));
+    meets("--max-metadata-bytes", 5000, &image);
+}
+
+#[test]
+fn metadata_bytes_of_folders_that_are_implied() {
+    let layer = Layer::new().file("d/".repeat(100) + "file", "");
+    meets("--max-metadata-bytes", 5000, &Image::new().layer(&layer));
+}
+
 /// Runs a build that must fail, name the option and stay small.
-fn ends_early(image: &Image, option: &str) {
+fn ends_small(image: &Image, option: &str, most_kilobytes: u64) -> Bench {
     let bench = bench(image);
     let (output, kilobytes) = memory::peak(&mut build(&bench, &[]));
     bench.assert_failed(&output, &["docker.io/test/image:1", option]);
     assert!(
-        kilobytes < MOST_KILOBYTES,
+        kilobytes < most_kilobytes,
         "{kilobytes} kB\n{}",
         shown(&output)
     );
     bench.assert_store_is_good();
+    bench
+}
+
+/// As [`ends_small`], before a pack is there.
+fn ends_early(image: &Image, option: &str) {
+    let bench = ends_small(image, option, MOST_KILOBYTES);
     let packs = crate::program::files(&bench.cache().join("packs"));
     assert!(packs.is_empty(), "left of a bomb: {:?}", packs.keys());
 }
@@ -161,6 +197,42 @@ fn cve_2017_14992_endless_padding_ends_early() {
 fn a_sparse_file_of_a_pebibyte_ends_early() {
     let layer = Layer::new().sparse("s", SparseFormat::Pax10, 1 << 50, &[(0, &[b'x'; 512])]);
     ends_early(&Image::new().layer(&layer), "--max-layer-ratio");
+}
+
+/// Attributes are kept in memory, and cost nothing in a blob: 500 MB of them in half a megabyte.
+#[test]
+fn a_bomb_of_attributes_ends_early() {
+    let value = vec![b'x'; 1_000_000];
+    let layer = (0..500).fold(Layer::new(), |layer, n| {
+        layer.file(format!("{n}"), "").xattr("user.a", &value)
+    });
+    ends_early(&Image::new().layer(&layer), "--max-metadata-bytes");
+}
+
+/// Folders that are not listed cost nothing in a tar, and their whole path each in an initrd: this
+/// blob of some kilobytes was many gigabytes of it.
+#[test]
+fn a_bomb_of_folders_that_are_implied_ends_early() {
+    let deep = "/d".repeat(2000);
+    let layer = (0..1000).fold(Layer::new(), |layer, n| {
+        layer.file(format!("{n}{deep}/file"), "")
+    });
+    let image = Image::new().layer(&layer);
+    ends_small(&image, "--max-metadata-bytes", MOST_KILOBYTES);
+}
+
+/// Each way leads through hundreds of thousands of components.
+#[test]
+fn a_bomb_of_symlinks_ends_early() {
+    let way = "d/../".repeat(800);
+    let chain = (0..250).fold(Layer::new().dir("d", 0o755), |layer, n| {
+        layer.symlink(format!("l{n}"), format!("{way}l{}", n + 1))
+    });
+    let layer = (0..2000).fold(chain.dir("l250", 0o755), |layer, n| {
+        layer.file(format!("l0/{n}"), "")
+    });
+    let image = Image::new().layer(&layer);
+    ends_small(&image, "--max-link-steps", MOST_KILOBYTES);
 }
 
 /// Half as many entries as the least that any limit allows would take; a million with

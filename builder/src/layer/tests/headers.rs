@@ -183,3 +183,74 @@ fn extended_attributes_are_told_apart_by_their_whole_name() {
     xattrs.sort();
     assert_eq!(xattrs, [(&b"user.a"[..], &b"3"[..]), (b"user.b", b"2")]);
 }
+
+/// A mebibyte of headers has room for fifty thousand attributes: each was compared with all others,
+/// which took seconds for every file.
+#[test]
+fn attributes_beyond_number_take_no_time_beyond_their_length() {
+    let names: Vec<String> = (0..40_000).map(|n| format!("SCHILY.xattr.{n}")).collect();
+    let records: Vec<(&str, &[u8])> = names.iter().map(|n| (n.as_str(), &b""[..])).collect();
+    let tar = [pax(&records), file("f", b"")].concat().repeat(8);
+    let start = std::time::Instant::now();
+    let entries = read(&tar).unwrap();
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+    assert!(
+        entries
+            .iter()
+            .all(|(entry, _)| entry.xattrs.len() == 40_000)
+    );
+}
+
+#[test]
+fn of_an_attribute_that_comes_twice_the_last_counts() {
+    let xattr = |name: &'static str, value: &'static [u8]| (name, value);
+    let tar = [
+        pax(&[
+            xattr("SCHILY.xattr.a", b"1"),
+            xattr("SCHILY.xattr.b", b"2"),
+            xattr("SCHILY.xattr.a", b"3"),
+        ]),
+        file("f", b""),
+    ];
+    let entries = read(&tar.concat()).unwrap();
+    let xattrs: Vec<_> = (entries[0].0.xattrs.iter())
+        .map(|x| (&*x.name, &*x.value))
+        .collect();
+    assert_eq!(xattrs, [(&b"b"[..], &b"2"[..]), (b"a", b"3")]);
+}
+
+/// Path, target, names and values of attributes.
+#[test]
+fn all_that_is_kept_of_entries_is_counted() {
+    let tar = [
+        pax(&[("SCHILY.xattr.user.a", b"value"), ("linkpath", b"target")]),
+        header("link", b'2', 0).to_vec(),
+        file("f", b"the body does not count"),
+    ];
+    let limits = |metadata_bytes| Limits {
+        metadata_bytes,
+        ..Limits::default()
+    };
+    let bytes = "link".len() + "target".len() + "user.a".len() + "value".len() + "f".len();
+    assert!(read_with(&tar.concat(), &limits(bytes as u64)).is_ok());
+    let error = read_with(&tar.concat(), &limits(bytes as u64 - 1)).unwrap_err();
+    assert!(
+        error.to_string().contains("--max-metadata-bytes"),
+        "{error}"
+    );
+}
+
+/// The kernel's unpacker would leave such files out without a word.
+#[test]
+fn names_that_no_system_takes_are_refused() {
+    let named = |name: &str| read(&[pax(&[("path", name.as_bytes())]), file("f", b"")].concat());
+    let (fits, long) = ("x".repeat(255), "x".repeat(256));
+    assert_eq!(named(&format!("d/{fits}")).unwrap()[0].0.path.len(), 257);
+    for name in [format!("d/{long}"), format!("{long}/f")] {
+        let error = named(&name).unwrap_err().to_string();
+        assert!(error.contains("longer than 255 bytes"), "{error}");
+    }
+    // The marker is no part of the name.
+    let whiteout = named(&format!(".wh.{fits}")).unwrap();
+    assert_eq!(whiteout[0].0.path, fits.as_bytes());
+}
