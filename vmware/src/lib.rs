@@ -52,7 +52,7 @@ pub mod vm;
 pub use address::{Address, ParsedAddress};
 pub use datastore::{DatastorePath, Observer, Outcome, PushOptions, Silent, Source};
 pub use error::{Error, Kind, Result};
-pub use http::Proxy;
+pub use http::{NoProxy, Proxy};
 pub use inventory::{Datacenter, Datastore, Network, Placement, Wish};
 pub use secret::Secret;
 pub use session::{About, Credentials, Options, Session};

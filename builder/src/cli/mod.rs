@@ -15,6 +15,7 @@ mod lock;
 mod manual;
 mod pack_cache;
 mod push;
+mod registries;
 mod rm;
 mod run;
 mod settings;

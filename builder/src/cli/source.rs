@@ -5,15 +5,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::registries::{Mirror, check_host};
 use super::settings::Settings;
-use super::{CliError, credentials};
+use super::{CliError, credentials, registries};
 use crate::lockfile::LockEntry;
 use crate::progress::Progress;
 use crate::registry::document::DocumentLimits;
 use crate::registry::local::LocalSource;
-use crate::registry::remote::{Remote, RemoteOptions};
+use crate::registry::remote::{Proxies, Remote, RemoteOptions};
 use crate::registry::{Images, ImagesOptions, Platform, Source};
-use crate::store::Store;
+use crate::store::{Store, USUAL_CACHE};
 
 /// The cache alone.
 #[derive(Debug, Args)]
@@ -41,7 +42,7 @@ impl CacheArgs {
         };
         match (dir, std::env::home_dir()) {
             (Some(dir), _) => Ok(dir),
-            (None, Some(home)) => Ok(home.join(".linuxkit/cache")),
+            (None, Some(home)) => Ok(home.join(USUAL_CACHE)),
             (None, None) => Err(CliError::Usage(
                 "there is no home folder: name a cache with --cache".into(),
             )),
@@ -126,13 +127,14 @@ pub(super) struct SourceArgs {
         long,
         value_name = "MIRROR",
         env = "LINUXKIT_MIRROR",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = Mirror::parse
     )]
-    mirror: Vec<String>,
+    mirror: Vec<Option<Mirror>>,
 
     /// Registries (HOST or HOST:PORT) that may have any certificate, or do without
     /// encryption
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = check_host)]
     insecure_registry: Vec<String>,
 
     /// Certificates (PEM) to trust besides the system's
@@ -247,34 +249,16 @@ impl SourceArgs {
 
     fn remote_options(&self) -> Result<RemoteOptions, CliError> {
         let settings = self.settings()?;
-        let mut ca_certificates = Vec::new();
-        for path in self.cert_file.iter().chain(&settings.certificates) {
-            let pem = std::fs::read(path).map_err(|source| CliError::File {
-                path: path.clone(),
-                source,
-            })?;
-            ca_certificates.push(pem);
-        }
-        let mirrors = self.mirror.iter().filter(|m| !m.is_empty()).map(|mirror| {
-            // A registry's name holds no slash, and a URL no equals sign before its slashes.
-            match mirror
-                .split_once('=')
-                .filter(|(registry, _)| !registry.contains('/'))
-            {
-                Some((registry, url)) => (registry.to_owned(), url.to_owned()),
-                None => ("*".to_owned(), mirror.clone()),
-            }
-        });
-        let configured = settings
-            .mirrors
-            .iter()
-            .flat_map(|(registry, urls)| urls.iter().map(|url| (registry.clone(), url.clone())));
+        let certificates = self.cert_file.iter().chain(&settings.certificates);
+        let certificates = certificates.map(|path| registries::certificates(path));
+        let mirrors = self.mirror.iter().flatten().chain(&settings.mirrors);
         let mut insecure = self.insecure_registry.clone();
-        insecure.extend(settings.insecure_registries.iter().cloned());
+        insecure.extend(settings.insecure_registries);
         Ok(RemoteOptions {
             insecure,
-            mirrors: mirrors.chain(configured).collect(),
-            ca_certificates,
+            mirrors: mirrors.map(|m| (m.of.clone(), m.url.clone())).collect(),
+            proxies: Proxies::from_environment().map_err(CliError::Usage)?,
+            ca_certificates: certificates.collect::<Result<_, _>>()?,
             credentials: Box::new(credentials::lookup),
             ..RemoteOptions::default()
         })

@@ -46,7 +46,7 @@ pub enum RegistryErrorKind {
         /// What the network said.
         reason: String,
         /// What may help; empty or starts with a semicolon.
-        hint: &'static str,
+        hint: String,
     },
     /// The registry answered with an error.
     #[error("{host} answered {status} to {what}{retries}")]

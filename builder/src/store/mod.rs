@@ -27,6 +27,8 @@ use crate::digest::{Digest, VerifyingReader};
 pub const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 /// A local `index.json` may name many images.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// Where LinuxKit has its cache, below the user's folder.
+pub const USUAL_CACHE: &str = ".linuxkit/cache";
 /// The file `oci-layout`, which says what the folder is.
 pub const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 

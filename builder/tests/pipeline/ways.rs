@@ -206,19 +206,84 @@ fn no_proxy_names_what_is_reached_without() {
     let Some(registry) = registry() else {
         return;
     };
-    let dead = format!("http://{}", dead());
-    let through = || {
-        Attempt::new(&registry.host())
-            .env("HTTP_PROXY", &dead)
-            .env("HTTPS_PROXY", &dead)
+    let (dead, port) = (dead(), registry.address().rsplit_once(':').unwrap().1);
+    let through = |host: &str| {
+        Attempt::new(&format!("{host}:{port}"))
+            .env("HTTP_PROXY", &format!("http://me:s3cret@{dead}"))
+            .env("HTTPS_PROXY", &format!("http://me:s3cret@{dead}"))
     };
-    for names in ["localhost", "other.invalid,localhost", "*"] {
-        through().env("NO_PROXY", names).succeeds();
+    // This machine itself: no proxy knows it under these names.
+    through("localhost").succeeds();
+    through("127.0.0.1").succeeds();
+    // Another name of it.
+    let named = || through("ip6-localhost.invalid");
+    let refused = |mut attempt: Attempt, says: bool| {
+        let output = attempt.run();
+        assert_eq!(output.status.code(), Some(4), "{}", shown(&output));
+        attempt
+            .bench
+            .assert_failed(&output, &["ip6-localhost.invalid"]);
+        let text = shown(&output);
+        let of_proxy = text.contains(&format!("the proxy {dead} of HTTP_PROXY"));
+        assert_eq!(of_proxy, says, "{text}");
+        assert!(!text.contains("s3cret"), "{text}");
+    };
+    let host = format!("ip6-localhost.invalid:{port}");
+    let insecure = || named().arg(&["--insecure-registry", &host]);
+    refused(insecure(), true);
+    refused(insecure().env("NO_PROXY", "other.invalid"), true);
+    // Nobody can resolve that name: it was asked for without the proxy.
+    for names in [
+        "ip6-localhost.invalid",
+        "other.invalid, .invalid",
+        "*",
+        &host,
+    ] {
+        refused(insecure().env("NO_PROXY", names), false);
     }
-    through().env("no_proxy", "localhost").succeeds();
-    through()
-        .env("NO_PROXY", "other.invalid")
-        .fails(&[&registry.host()]);
+    refused(insecure().env("no_proxy", "*"), false);
+}
+
+/// What would be passed over, or fail much later with a riddle.
+#[test]
+fn ways_that_make_no_sense_are_refused_at_once() {
+    let attempt = || Attempt::new("registry.invalid");
+    let refused = |mut attempt: Attempt, code: i32, words: &[&str]| {
+        let output = attempt.run();
+        assert_eq!(output.status.code(), Some(code), "{}", shown(&output));
+        attempt.bench.assert_failed(&output, words);
+    };
+    let mirror = |text| attempt().arg(&["--mirror", text]);
+    refused(
+        mirror("ftp://mirror.lab"),
+        2,
+        &["--mirror", "ftp://mirror.lab"],
+    );
+    refused(mirror("docker.io="), 2, &["--mirror", "https://HOST"]);
+    let environment = attempt().env("LINUXKIT_MIRROR", "a b");
+    refused(environment, 2, &["a b", "https://HOST"]);
+    let insecure = attempt().arg(&["--insecure-registry", "http://registry.invalid"]);
+    refused(insecure, 2, &["--insecure-registry", "without http://"]);
+    let proxy = attempt().env("HTTPS_PROXY", "socks5://me:s3cret@proxy.lab");
+    refused(proxy, 2, &["HTTPS_PROXY", "http://HOST:PORT"]);
+    let configured = attempt().config("insecure-registries = ['http://registry.invalid']");
+    refused(configured, 3, &["config.toml", "line 1", "without http://"]);
+    let missing = attempt().arg(&["--config", "nope.toml"]);
+    refused(missing, 3, &["can't read nope.toml"]);
+    for text in [
+        "",
+        "no certificate\n",
+        "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
+    ] {
+        let attempt = attempt().arg(&["--cert-file", "lab.pem"]);
+        fs::write(attempt.bench.path("lab.pem"), text).unwrap();
+        refused(attempt, 3, &["can't read lab.pem", "certificate"]);
+    }
+    refused(
+        attempt().arg(&["--cert-file", "nope.pem"]),
+        3,
+        &["can't read nope.pem"],
+    );
 }
 
 #[test]

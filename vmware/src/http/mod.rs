@@ -12,7 +12,7 @@ mod framing;
 mod proxy;
 
 pub use answer::{Head, parse_head};
-pub use proxy::Proxy;
+pub use proxy::{NoProxy, Proxy};
 
 pub(crate) use answer::Answer;
 pub(crate) use connection::{Body, Connection, Request, Times};

@@ -17,6 +17,12 @@ const HTTP_PORT: u16 = 80;
 #[derive(Clone, Debug, Default)]
 pub struct Proxy {
     via: Option<Via>,
+    except: NoProxy,
+}
+
+/// What is reached without a proxy: this machine's own addresses, and what a list names.
+#[derive(Clone, Debug, Default)]
+pub struct NoProxy {
     except: Vec<Exception>,
 }
 
@@ -57,9 +63,7 @@ impl Proxy {
     }
 
     /// Servers are reached through the proxy at `url` (`http://[USER:PASSWORD@]HOST[:PORT]`), but
-    /// for this machine's own addresses and those that `no_proxy` lists: `*`, or names (and all
-    /// below them), `.NAME` or `*.NAME` (those below it alone), addresses, `ADDRESS/BITS`; each
-    /// but the last may have a `:PORT`. They are separated by commas.
+    /// for those of [`NoProxy::new`].
     ///
     /// # Errors
     /// [`Kind::Input`] if the URL is of another kind; the message never repeats it, as it may hold
@@ -67,7 +71,7 @@ impl Proxy {
     pub fn new(url: &str, no_proxy: &str) -> Result<Self> {
         Ok(Proxy {
             via: Some(Via::parse(url)?),
-            except: exceptions(no_proxy),
+            except: NoProxy::new(no_proxy),
         })
     }
 
@@ -76,13 +80,11 @@ impl Proxy {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn from_environment() -> Result<Self> {
-        let first = |names: [&str; 2]| {
-            let mut values = names.iter().filter_map(|name| std::env::var(name).ok());
-            values.find(|value| !value.is_empty())
-        };
-        let no_proxy = first(["NO_PROXY", "no_proxy"]).unwrap_or_default();
-        match first(["HTTPS_PROXY", "https_proxy"]) {
-            Some(url) => Proxy::new(&url, &no_proxy),
+        match from_environment(["HTTPS_PROXY", "https_proxy"]) {
+            Some(url) => Ok(Proxy {
+                via: Some(Via::parse(&url)?),
+                except: NoProxy::from_environment(),
+            }),
             None => Ok(Proxy::none()),
         }
     }
@@ -90,16 +92,42 @@ impl Proxy {
     /// The proxy for a server.
     pub(crate) fn towards(&self, host: &str, port: u16) -> Option<&Via> {
         let via = self.via.as_ref()?;
+        (!self.except.covers(host, port)).then_some(via)
+    }
+}
+
+impl NoProxy {
+    /// Of a list that is separated by commas: `*`, or names (and all below them), `.NAME` or
+    /// `*.NAME` (those below it alone), addresses, `ADDRESS/BITS`; each but the last may have a
+    /// `:PORT`. What means nothing is passed over.
+    pub fn new(list: &str) -> Self {
+        NoProxy {
+            except: exceptions(list),
+        }
+    }
+
+    /// As `NO_PROXY` of this process says, or `no_proxy`.
+    pub fn from_environment() -> Self {
+        NoProxy::new(&from_environment(["NO_PROXY", "no_proxy"]).unwrap_or_default())
+    }
+
+    /// Whether a server (a name, or an address without brackets) is reached without a proxy.
+    pub fn covers(&self, host: &str, port: u16) -> bool {
         let host = host.to_ascii_lowercase();
         let address: Option<IpAddr> = host.parse().ok();
         let address = address.map(|address| address.to_canonical());
         let own = host == "localhost" || address.is_some_and(|address| address.is_loopback());
-        let excepted = own || {
+        own || {
             let mut except = self.except.iter();
             except.any(|exception| exception.fits(&host, address, port))
-        };
-        (!excepted).then_some(via)
+        }
     }
+}
+
+/// The first of these variables that is set to something.
+fn from_environment(names: [&str; 2]) -> Option<String> {
+    let mut values = names.iter().filter_map(|name| std::env::var(name).ok());
+    values.find(|value| !value.is_empty())
 }
 
 impl Via {

@@ -143,7 +143,7 @@ impl Transfer {
                         "the connection ended after {} of {} bytes of {}",
                         self.offset, self.size, self.digest
                     ),
-                    hint: "",
+                    hint: String::new(),
                 },
                 retry_after: Some(std::time::Duration::ZERO),
             });

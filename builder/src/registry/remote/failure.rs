@@ -68,19 +68,22 @@ impl RemoteOptions {
     pub(super) fn transport_failure(&self, endpoint: &Endpoint, error: &reqwest::Error) -> Failure {
         let reason = chain(error);
         let lower = reason.to_ascii_lowercase();
+        let proxy = error.url().and_then(|url| self.proxies.towards(url));
         let hint = if lower.contains("certificate") || lower.contains("unknownissuer") {
             "; if it has a certificate of your own, trust it with --cert-file"
-        } else if lower.contains("refused") {
-            "; is the registry running?"
         } else if lower.contains("invalidcontenttype") || lower.contains("corrupt message") {
             "; if it speaks plain http, name it with --insecure-registry"
+        } else if let Some(proxy) = proxy {
+            &proxy.hint()
+        } else if lower.contains("refused") {
+            "; is the registry running?"
         } else {
             ""
         };
         let kind = RegistryErrorKind::Unreachable {
             host: endpoint.host.clone(),
             reason,
-            hint,
+            hint: hint.to_owned(),
         };
         let certificate = lower.contains("certificate");
         Failure {

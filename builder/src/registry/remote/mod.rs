@@ -11,11 +11,13 @@ mod endpoint;
 mod failure;
 mod options;
 mod pace;
+mod proxy;
 mod source;
 mod token;
 mod upload;
 
 pub use auth::Credentials;
 pub use options::{CredentialLookup, RemoteOptions};
+pub use proxy::Proxies;
 pub use source::Remote;
 pub use upload::PushBytes;

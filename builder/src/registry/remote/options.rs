@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::auth::Credentials;
+use super::proxy::Proxies;
 
 /// Finds the credentials of a registry host; docker's key for Docker Hub is
 /// `https://index.docker.io/v1/`.
@@ -15,6 +16,8 @@ pub struct RemoteOptions {
     pub insecure: Vec<String>,
     /// Registry (or `*`) and the base URL of a mirror, asked in order before the registry itself.
     pub mirrors: Vec<(String, String)>,
+    /// Through which proxies they are reached.
+    pub proxies: Proxies,
     /// Certificates (PEM) trusted besides the system's.
     pub ca_certificates: Vec<Vec<u8>>,
     /// Where credentials come from.
@@ -34,6 +37,7 @@ impl Default for RemoteOptions {
         RemoteOptions {
             insecure: Vec::new(),
             mirrors: Vec::new(),
+            proxies: Proxies::default(),
             ca_certificates: Vec::new(),
             credentials: Box::new(|_| None),
             attempts: 5,

@@ -48,7 +48,7 @@ impl Pace {
                         self.bytes,
                         self.window.as_secs_f32()
                     ),
-                    hint: "",
+                    hint: String::new(),
                 },
                 retry_after: Some(Duration::ZERO),
             });

@@ -93,7 +93,13 @@ pub(super) fn http_client(
     options: &RemoteOptions,
     verify: bool,
 ) -> reqwest::Result<reqwest::ClientBuilder> {
+    let proxies = options.proxies.clone();
+    let proxy = reqwest::Proxy::custom(move |url| {
+        let setting = proxies.towards(url)?;
+        Some(setting.url.clone())
+    });
     let mut builder = reqwest::Client::builder()
+        .proxy(proxy)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("lkbuild/", env!("CARGO_PKG_VERSION")))

@@ -326,7 +326,7 @@ fn stalled(registry: &Endpoint, window: Duration) -> Failure {
         kind: RegistryErrorKind::Unreachable {
             host: registry.host.clone(),
             reason: format!("an upload did not move for {} s", window.as_secs_f32()),
-            hint: "",
+            hint: String::new(),
         },
         retry_after: Some(Duration::ZERO),
     }
