@@ -22,5 +22,6 @@ pub mod progress;
 pub mod reference;
 pub mod registry;
 pub mod runtime;
+mod shell;
 pub mod store;
 pub mod tree;

@@ -264,7 +264,7 @@ fn check_at_hand(
 ) -> Result<(), Box<MissingImages>> {
     let images = context.images;
     let cache = images.store().dir().to_owned();
-    let mut missing = MissingImages::new(cache, images.platform().clone());
+    let mut missing = MissingImages::new(cache, vec![images.platform().clone()]);
     for job in jobs {
         if !store.path(&job.key).exists()
             && !images.has_at_hand(job.image, job.layer)

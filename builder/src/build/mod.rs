@@ -205,7 +205,10 @@ fn check_sboms(resolved: &Resolved, images: &Images) -> Result<(), Box<MissingIm
 }
 
 fn nothing_missing(images: &Images) -> MissingImages {
-    MissingImages::new(images.store().dir().to_owned(), images.platform().clone())
+    MissingImages::new(
+        images.store().dir().to_owned(),
+        vec![images.platform().clone()],
+    )
 }
 
 /// What is found missing late (in a volume that holds a whole image) says how to bring it too.

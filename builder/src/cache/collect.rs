@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::parts::{Parts, everything};
 use crate::digest::Digest;
 use crate::pack::{Freed, PackFile, PackStore};
-use crate::registry::document::DocumentError;
+use crate::registry::document::{self, Document, DocumentError};
 use crate::store::{IndexEntry, Locked, Store, StoreError};
 
 /// Blobs without a name, and packs of layers that no image has, stay so long after their last use.
@@ -40,7 +40,10 @@ pub fn list(store: &Store) -> Result<Vec<ImageInfo>, StoreError> {
         .collect();
     let mut images = Vec::new();
     for (name, entry) in store.entries()? {
-        let parts = reachable(store, &entry);
+        let mut parts = reachable(store, &entry);
+        if parts.platforms.is_empty() {
+            parts.platforms.extend(own_platform(store, &entry));
+        }
         let all = parts.all();
         let present = |(digest, size): &(&Digest, &u64)| there.get(*digest) == Some(*size);
         images.push(ImageInfo {
@@ -63,6 +66,17 @@ pub(super) fn reachable(store: &Store, entry: &IndexEntry) -> Parts {
     // What makes no sense ends there: what was found before counts.
     let _ = parts.add(entry, &everything, &mut read);
     parts
+}
+
+/// The platform of an image without an index, as its config has it.
+fn own_platform(store: &Store, entry: &IndexEntry) -> Option<String> {
+    let manifest = store.peek_document(&entry.digest)?;
+    let Document::Manifest(manifest) = document::parse(&manifest, &entry.media_type).ok()? else {
+        return None;
+    };
+    let config = document::digest_of(manifest.config(), "manifest").ok()?;
+    let config = document::parse_config(&store.peek_document(&config)?).ok()?;
+    Some(document::config_platform(&config))
 }
 
 /// All digests that the names reach, the tops included.

@@ -85,7 +85,10 @@ pub fn fetch(
     let mut fetched = Fetched::default();
     let mut missing = MissingImages::new(
         images.store().dir().to_owned(),
-        platforms.first().unwrap_or(images.platform()).clone(),
+        match platforms {
+            [] => vec![images.platform().clone()],
+            platforms => platforms.to_vec(),
+        },
     );
     // A blob of several images is fetched from the first.
     let mut blobs: BTreeMap<Digest, (u64, &Reference)> = BTreeMap::new();

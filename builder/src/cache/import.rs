@@ -44,14 +44,24 @@ pub enum ImportError {
     },
     /// It does not say what its image is called.
     #[error(
-        "{}: {count} of its images have no full name; take in one at a time, with --name IMAGE",
+        "{}: its image has no full name; give it one with --name IMAGE",
         .path.display()
     )]
     Nameless {
         /// The file.
         path: PathBuf,
-        /// How many.
-        count: usize,
+    },
+    /// It has several images, and there is no one name for each.
+    #[error(
+        "{}: {problem}; copy each to a file of its own first, as with `skopeo copy oci:FOLDER:TAG \
+         oci-archive:ONE.tar`, and take that in with --name IMAGE",
+        .path.display()
+    )]
+    Several {
+        /// The file.
+        path: PathBuf,
+        /// What is not clear about the names.
+        problem: String,
     },
     /// The store can't be written.
     #[error(transparent)]
@@ -135,16 +145,29 @@ fn check(
             return Err(damaged(path, reason));
         }
         imported.parts.merge(parts);
-        let other = imported.images.insert(name, entry.clone());
-        // One name for two images: --name with a file of several, or a file that contradicts itself.
-        nameless += usize::from(other.is_some_and(|other| other.digest != entry.digest));
+        if let Some(other) = imported.images.insert(name.clone(), entry.clone())
+            && other.digest != entry.digest
+        {
+            let (one, two) = (other.digest, &entry.digest);
+            return Err(ImportError::Several {
+                path: path.to_owned(),
+                problem: format!("{name} would be both {one} and {two}"),
+            });
+        }
     }
-    if nameless > 0 {
-        return Err(ImportError::Nameless {
-            path: path.to_owned(),
-            count: nameless,
-        });
+    let path = || path.to_owned();
+    match (nameless, source.images().count()) {
+        (0, _) => {}
+        (1, 1) => return Err(ImportError::Nameless { path: path() }),
+        (_, all) => {
+            let problem = format!("{nameless} of its {all} images have no full name");
+            return Err(ImportError::Several {
+                path: path(),
+                problem,
+            });
+        }
     }
+    let path = &*path();
     if imported.images.is_empty() {
         return Err(damaged(path, "there is no image in it"));
     }
@@ -205,6 +228,10 @@ fn check_sums(source: &LocalSource) -> Result<(), String> {
     else {
         return Ok(());
     };
+    // As bundles are written: what is between the files has no checksum.
+    if !source.is_exact() {
+        return Err("there is something between its files, or behind the last".into());
+    }
     let sums = String::from_utf8(sums).map_err(|_| format!("{SUMS_FILE} is no text"))?;
     for line in sums.lines() {
         let (hex, name) = line

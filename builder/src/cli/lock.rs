@@ -87,7 +87,12 @@ impl LockedArgs {
             return Ok(HashMap::new());
         }
         let path = lock_path(self.lock_file.as_ref(), files)?;
-        let lock = read(&path)?.unwrap_or_default();
+        let found = read(&path)?;
+        let problem = match found {
+            Some(_) => "it has no entry for",
+            None => "there is no such file, and so no entry for",
+        };
+        let lock = found.unwrap_or_default();
         let mut wanted = names(moby);
         for name in others.iter().filter(|name| name.digest().is_none()) {
             if !wanted.contains(&name) {
@@ -103,7 +108,7 @@ impl LockedArgs {
             return Err(CliError::Lock {
                 path,
                 reason: format!(
-                    "it has no entry for {}; `lkbuild lock` adds what is missing",
+                    "{problem} {}; `lkbuild lock` adds what is missing",
                     missing.join(", ")
                 ),
             });
@@ -222,8 +227,7 @@ fn look_up(images: &Images, name: &Reference) -> Result<LockEntry, RegistryError
             let config = document::digest_of(manifest.config(), "manifest").map_err(of)?;
             let bytes = images.document(name, &config, manifest.config().size(), false)?;
             let config = document::parse_config(&bytes).map_err(of)?;
-            let platform = format!("{}/{}", config.os(), config.architecture());
-            BTreeMap::from([(platform, top.digest.clone())])
+            BTreeMap::from([(document::config_platform(&config), top.digest.clone())])
         }
     };
     Ok(LockEntry::new(top.digest, platforms))

@@ -259,6 +259,16 @@ pub(crate) fn platform_name(entry: &Descriptor) -> Option<String> {
     Some(name)
 }
 
+/// `os/architecture[/variant]` of an image by its config.
+pub(crate) fn config_platform(config: &ImageConfiguration) -> String {
+    let mut name = format!("{}/{}", config.os(), config.architecture());
+    if let Some(variant) = config.variant() {
+        name.push('/');
+        name.push_str(variant);
+    }
+    name
+}
+
 /// The manifest of each platform that an index names; the first of two counts, as in [`choose`].
 pub fn platforms_of(index: &ImageIndex) -> Result<BTreeMap<String, Digest>, DocumentError> {
     let mut platforms = BTreeMap::new();

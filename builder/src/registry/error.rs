@@ -81,10 +81,8 @@ pub enum RegistryErrorKind {
     #[error("{0}")]
     Store(#[from] StoreError),
     /// A file that images are read from.
-    #[error("can't read {path}: {reason}")]
+    #[error("can't be read: {reason}")]
     File {
-        /// The file or folder.
-        path: String,
         /// Why not.
         reason: String,
     },

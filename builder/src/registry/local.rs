@@ -15,6 +15,7 @@ use super::document::MANIFEST_TYPES;
 use super::error::{RegistryError, RegistryErrorKind};
 use super::{RawDocument, Source};
 use crate::digest::{Algorithm, Digest};
+use crate::layer::decompress::BlobCompression;
 use crate::layer::path::clean;
 use crate::reference::Reference;
 use crate::store::{IndexEntry, MAX_DOCUMENT_BYTES, NAME_ANNOTATION};
@@ -23,6 +24,8 @@ const MAX_INDEX_BYTES: u64 = 64 << 20;
 /// Of the list that `docker save` writes. A name in it becomes a descriptor forty times as long.
 const MAX_LIST_BYTES: u64 = 16 << 20;
 const TAR_BLOCK_BYTES: u64 = 512;
+/// xz's, in the words of its format ("Header Magic Bytes").
+const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
 /// Two blocks of zeros.
 const END_BYTES: usize = 1024;
 const MAX_FILES: usize = 100_000;
@@ -44,6 +47,8 @@ pub struct LocalSource {
     made: HashMap<Digest, Vec<u8>>,
     /// Blobs of `docker save`, by digest.
     layers: HashMap<Digest, String>,
+    /// There is nothing but files and zeros in the tar, and nothing behind its end.
+    exact: bool,
 }
 
 /// How files are found.
@@ -58,10 +63,11 @@ impl LocalSource {
     /// Opens a layout folder, a layout tar or a `docker save` tar, and reads which names it has.
     pub fn open(path: &Path) -> Result<Self, RegistryError> {
         let fail = |reason: String| file_error(path, reason);
-        let container = if path.is_dir() {
-            Container::Folder
+        let (container, exact) = if path.is_dir() {
+            (Container::Folder, true)
         } else {
-            Container::Tar(scan_tar(path).map_err(|e| fail(e.to_string()))?)
+            let scanned = scan_tar(path).map_err(|e| fail(e.to_string()))?;
+            (Container::Tar(scanned.files), scanned.exact)
         };
         let mut source = LocalSource {
             path: path.to_owned(),
@@ -70,6 +76,7 @@ impl LocalSource {
             images: Vec::new(),
             made: HashMap::new(),
             layers: HashMap::new(),
+            exact,
         };
         // Newer docker writes both; its own list has the full names.
         if let Some(list) = source
@@ -134,8 +141,13 @@ impl LocalSource {
     /// Turns `manifest.json` into manifests: `docker save` keeps layers as plain tars and has no
     /// manifest of its own.
     fn read_docker_save(&mut self, list: &[u8]) -> Result<(), String> {
-        let list: Vec<Value> =
+        let list: Value =
             serde_json::from_slice(list).map_err(|e| format!("manifest.json: {e}"))?;
+        let Value::Array(list) = list else {
+            let reason = "its manifest.json is not the list that docker save writes; give it as an OCI \
+                          layout (skopeo copy … oci:FOLDER)";
+            return Err(reason.into());
+        };
         // A list may name one layer any number of times.
         let mut digested: HashMap<String, (Digest, u64)> = HashMap::new();
         for image in &list {
@@ -247,6 +259,11 @@ impl LocalSource {
             .map(|(name, entry)| (name.as_ref(), entry))
     }
 
+    /// Whether there is nothing in the tar but files and zeros, and nothing behind its end.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.exact
+    }
+
     /// Whether a file of this name is inside.
     pub(crate) fn has_file(&self, name: &str) -> bool {
         match &self.container {
@@ -353,24 +370,41 @@ impl Source for LocalSource {
     }
 }
 
+/// What is in a tar.
+struct Scanned {
+    /// Offset and length of each regular file.
+    files: HashMap<String, (u64, u64)>,
+    /// All other bytes but headers are zeros, and there are no more of them than a tar needs.
+    exact: bool,
+}
+
 /// Where each regular file of a tar is; nothing is unpacked. A tar that ends early is an error:
 /// tar itself would take the end of the file for the end of the archive.
-fn scan_tar(path: &Path) -> io::Result<HashMap<String, (u64, u64)>> {
-    let cut = || io::Error::other("it is no tar, or cut short");
+fn scan_tar(path: &Path) -> io::Result<Scanned> {
+    let cut = || io::Error::other("it is no tar, or it is damaged or cut short");
     let file = File::open(path)?;
+    check_compression(&file)?;
     let length = file.metadata()?.len();
-    let left = Cell::new(0);
+    let left = Cell::new(Some(0));
     let mut archive = tar::Archive::new(Bounded {
         inner: &file,
         left: &left,
     });
     let mut files = HashMap::new();
     let mut end = 0;
+    let mut exact = true;
     let mut entries = archive.entries_with_seek()?;
     loop {
-        left.set(MAX_HEADER_BYTES);
+        left.set(Some(MAX_HEADER_BYTES));
         let Some(entry) = entries.next() else { break };
-        let entry = entry?;
+        // The words of the tar reader are about fields, and hold bytes of the file.
+        let entry = entry.map_err(|e| match (left.get(), e.raw_os_error()) {
+            (None, _) => io::Error::other(format!(
+                "it has more than {MAX_HEADER_BYTES} bytes of headers before one file"
+            )),
+            (_, Some(_)) => e,
+            _ => cut(),
+        })?;
         if files.len() >= MAX_FILES {
             return Err(io::Error::other(format!(
                 "it has more than {MAX_FILES} files"
@@ -383,6 +417,7 @@ fn scan_tar(path: &Path) -> io::Result<HashMap<String, (u64, u64)>> {
             .checked_add(stored)
             .filter(|&end| end <= length)
             .ok_or_else(cut)?;
+        exact &= has_plain_checksum(entry.header()) && zeros_until_block(&file, end)?;
         if is_file {
             let name = clean_name(&String::from_utf8_lossy(&entry.path_bytes()));
             files.insert(name, (start, size));
@@ -390,31 +425,63 @@ fn scan_tar(path: &Path) -> io::Result<HashMap<String, (u64, u64)>> {
     }
     // Two blocks of zeros end an archive (POSIX.1-2017, pax, "ustar Interchange Format").
     let mut zeros = [1; END_BYTES];
-    file.read_exact_at(&mut zeros, end.next_multiple_of(TAR_BLOCK_BYTES))
-        .map_err(|_| cut())?;
+    let end = end.next_multiple_of(TAR_BLOCK_BYTES);
+    file.read_exact_at(&mut zeros, end).map_err(|_| cut())?;
+    exact &= length == end + END_BYTES as u64;
     match zeros.iter().all(|&byte| byte == 0) {
-        true => Ok(files),
+        true => Ok(Scanned { files, exact }),
         false => Err(cut()),
     }
+}
+
+/// Whether the checksum of a header, the one field that it does not cover, is spelled as we write it.
+fn has_plain_checksum(header: &tar::Header) -> bool {
+    let mut plain = header.clone();
+    plain.set_cksum();
+    plain.as_bytes() == header.as_bytes()
+}
+
+/// Whether what is between the end of a file and the next block is zeros, as far as it is there.
+fn zeros_until_block(file: &File, end: u64) -> io::Result<bool> {
+    let mut padding = [0; 512];
+    let bytes = end.next_multiple_of(TAR_BLOCK_BYTES) - end;
+    let bytes = usize::try_from(bytes).unwrap_or(padding.len());
+    let read = file.read_at(&mut padding[..bytes], end)?;
+    Ok(padding[..read].iter().all(|&byte| byte == 0))
+}
+
+/// Files are read by their place in the tar, which a compressed one does not have.
+fn check_compression(file: &File) -> io::Result<()> {
+    let mut start = [0; 6];
+    let read = file.read_at(&mut start, 0)?;
+    let start = &start[..read];
+    let (format, tool) = match BlobCompression::sniff(start) {
+        BlobCompression::Gzip => ("gzip", "gunzip"),
+        BlobCompression::Zstd => ("zstd", "unzstd"),
+        BlobCompression::None if start.starts_with(XZ_MAGIC) => ("xz", "unxz"),
+        BlobCompression::None => return Ok(()),
+    };
+    Err(io::Error::other(format!(
+        "it is compressed with {format}; unpack it first ({tool})"
+    )))
 }
 
 /// Reads up to so many bytes until more are allowed: the tar reader takes long names into memory,
 /// however long they say they are. Bodies are sought over and do not count.
 struct Bounded<'a> {
     inner: &'a File,
-    left: &'a Cell<u64>,
+    /// `None` once more was wanted.
+    left: &'a Cell<Option<u64>>,
 }
 
 impl Read for Bounded<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buf)?;
-        match self.left.get().checked_sub(read as u64) {
-            Some(left) => self.left.set(left),
-            None => {
-                return Err(io::Error::other(format!(
-                    "it has more than {MAX_HEADER_BYTES} bytes of headers before one file"
-                )));
-            }
+        let left = self.left.get();
+        self.left
+            .set(left.and_then(|left| left.checked_sub(read as u64)));
+        if self.left.get().is_none() {
+            return Err(io::Error::other("too many headers"));
         }
         Ok(read)
     }
@@ -432,9 +499,5 @@ fn clean_name(name: &str) -> String {
 
 fn file_error(path: &Path, reason: String) -> RegistryError {
     let shown = path.display().to_string();
-    RegistryErrorKind::File {
-        path: shown.clone(),
-        reason,
-    }
-    .of(shown)
+    RegistryErrorKind::File { reason }.of(shown)
 }

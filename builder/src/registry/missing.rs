@@ -5,14 +5,16 @@ use std::path::PathBuf;
 
 use super::error::{RegistryError, RegistryErrorKind};
 use super::platform::Platform;
+use crate::shell::quoted;
+use crate::store::USUAL_CACHE;
 
 /// Images that neither the store nor a file has, where nothing may be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingImages {
     /// The store's folder.
     pub cache: PathBuf,
-    /// What was to be built for.
-    pub platform: Platform,
+    /// What it was wanted for.
+    pub platforms: Vec<Platform>,
     /// Name of each image and what of it is missing; nothing stands for all of it. Names come
     /// once.
     pub images: Vec<(String, Vec<String>)>,
@@ -20,10 +22,10 @@ pub struct MissingImages {
 
 impl MissingImages {
     /// Nothing yet.
-    pub fn new(cache: PathBuf, platform: Platform) -> Self {
+    pub fn new(cache: PathBuf, platforms: Vec<Platform>) -> Self {
         MissingImages {
             cache,
-            platform,
+            platforms,
             images: Vec::new(),
         }
     }
@@ -72,15 +74,28 @@ impl fmt::Display for MissingImages {
                 f.write_str(part)?;
             }
         }
-        let platform = self.platform.to_string();
-        let arch = platform.strip_prefix("linux/").unwrap_or(&platform);
+        let platforms = self.platforms.iter().map(|platform| {
+            let platform = platform.to_string();
+            platform
+                .strip_prefix("linux/")
+                .unwrap_or(&platform)
+                .to_owned()
+        });
+        let arch = platforms.collect::<Vec<_>>().join(",");
         let names: Vec<&str> = self.images.iter().map(|(name, _)| name.as_str()).collect();
         let names = names.join(" ");
+        // The usual cache needs no option; that of the environment may not be set where the command
+        // is run.
+        let usual = std::env::home_dir().map(|home| home.join(USUAL_CACHE));
+        let option = match usual.as_deref() == Some(&*self.cache) {
+            true => String::new(),
+            false => format!(" --cache {}", quoted(&cache.to_string())),
+        };
         write!(
             f,
-            "\nwith a network:\n  lkbuild cache pull --arch {arch} {names}\
+            "\nwith a network:\n  lkbuild cache pull{option} --arch {arch} {names}\
              \nfrom another host:\n  lkbuild cache export --arch {arch} -o bundle.tar {names}\
-             \nand here:\n  lkbuild cache import bundle.tar"
+             \nand here:\n  lkbuild cache import{option} bundle.tar"
         )
     }
 }

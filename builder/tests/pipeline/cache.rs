@@ -175,3 +175,13 @@ fn verifying_names_what_is_damaged_and_takes_packs_away() {
     assert!(text.contains(hex), "{text}");
     assert!(text.contains("docker.io/test/sysctl:1"), "{text}");
 }
+
+/// Most images that people build have no index: their config says what they are for.
+#[test]
+fn platforms_of_images_without_an_index_are_listed() {
+    let image = testdata::Image::new().layer(&testdata::Layer::new().file("bin/x", "x"));
+    let bench = Bench::new(&Layout::new().image("test/plain:1", &image));
+    let listed = events(&bench.must_run(&["--json", "cache", "ls"]));
+    assert_eq!(listed[0]["platforms"], serde_json::json!(["linux/amd64"]));
+    assert!(bench.must_run(&["cache", "ls"]).contains("linux/amd64"));
+}

@@ -91,7 +91,11 @@ fn a_lock_file_that_lacks_something_is_refused() {
         assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
         bench.assert_failed(&output, words);
     };
-    build(&["os.lock", "docker.io/test/base:1", "lkbuild lock"]);
+    build(&[
+        "os.lock: there is no such file",
+        "docker.io/test/base:1",
+        "lkbuild lock",
+    ]);
     bench.must_run(&["lock", "--offline", yaml]);
     bench.must_build("init:\n  - test/base:1\n", &["--locked", "--offline"]);
     bench.clear_out();

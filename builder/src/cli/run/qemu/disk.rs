@@ -10,9 +10,9 @@ use formats::qcow2::write_qcow2;
 use formats::raw::write_raw;
 
 use super::medium::{DiskFormat, sniff};
-use super::shell::quoted;
 use crate::atomic::{PendingFile, commit};
 use crate::cli::{CliError, disk::size};
+use crate::shell::quoted;
 
 /// `[file=]PATH[,size=SIZE][,format=FORMAT]`, LinuxKit's spelling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

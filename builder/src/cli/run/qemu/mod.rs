@@ -5,7 +5,6 @@ mod disk;
 mod firmware;
 mod medium;
 mod network;
-mod shell;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -19,6 +18,7 @@ use self::medium::{Found, Medium};
 use self::network::{Network, Publish};
 use crate::cli::CliError;
 use crate::progress::Progress;
+use crate::shell;
 
 const EXAMPLES: &str = "\
 Examples:

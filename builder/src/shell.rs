@@ -1,7 +1,7 @@
 //! Commands as a shell reads them.
 
 /// A word, quoted where it must be.
-pub(super) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -10,7 +10,7 @@ pub(super) fn quoted(word: &str) -> String {
 }
 
 /// A command, each option with its value on a line of its own.
-pub(super) fn in_lines(command: &[String]) -> String {
+pub(crate) fn in_lines(command: &[String]) -> String {
     let mut out = String::new();
     for (number, word) in command.iter().enumerate() {
         if number > 0 {
