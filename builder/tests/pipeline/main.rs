@@ -30,6 +30,7 @@ mod pack_registry;
 mod program;
 mod read;
 mod rebuild;
+mod snippets;
 mod sources;
 mod store_damage;
 mod system;
