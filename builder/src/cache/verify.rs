@@ -95,11 +95,15 @@ fn check_index(images: &Images) -> Result<Option<Finding>, StoreError> {
     let store = images.store();
     let (problem, healed) = match store.entries() {
         Ok(_) => return Ok(None),
+        Err(StoreError::Index { reason, .. }) if images.is_offline() => {
+            let advice = "`lkbuild cache verify` without --offline moves it away";
+            (format!("{reason}; {advice}"), false)
+        }
         Err(error) if images.is_offline() => (error.to_string(), false),
         Err(_) => match store.heal_index()? {
-            Some((aside, error)) => {
+            Some((aside, problem)) => {
                 let aside = aside.display();
-                (format!("{error} (moved to {aside})"), true)
+                (format!("{problem} (moved to {aside})"), true)
             }
             None => return Ok(None),
         },

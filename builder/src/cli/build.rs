@@ -283,7 +283,7 @@ fn takes_stream(output: &str) -> bool {
 
 pub(super) fn run(args: BuildArgs, progress: &Progress) -> Result<(), CliError> {
     let plan = args.plan()?;
-    let moby = load_files(&args.files, args.source.offline, progress)?;
+    let moby = load_files(&args.files, &args.source, progress)?;
     crate::runtime::check(&moby)?;
     if args.dry_run {
         use std::io::Write;

@@ -7,6 +7,7 @@ use clap::Args;
 use super::CliError;
 use super::input::read_all;
 use super::lock::LockedArgs;
+use super::source::SourceArgs;
 use crate::cache::{Wish, wishes};
 use crate::config::{Moby, load};
 use crate::lockfile::LockEntry;
@@ -53,7 +54,7 @@ impl ImageArgs {
     /// The images that are meant, and what they must stand for.
     pub(super) fn wishes(
         &self,
-        offline: bool,
+        source: &SourceArgs,
         progress: &Progress,
     ) -> Result<(Vec<Wish>, HashMap<String, LockEntry>), CliError> {
         let names = self.what.iter().filter(|w| !is_yaml(w));
@@ -63,7 +64,7 @@ impl ImageArgs {
         let files = self.files();
         let moby = match files.is_empty() {
             true => Moby::default(),
-            false => load_files(&files, offline, progress)?,
+            false => load_files(&files, source, progress)?,
         };
         let pins = self.locked.pins(&files, &moby, &names, progress)?;
         let mut all = wishes(&moby);
@@ -94,10 +95,10 @@ fn is_yaml(argument: &str) -> bool {
 /// Reads and checks YAML files, and says what is doubtful about them.
 pub(super) fn load_files(
     files: &[String],
-    offline: bool,
+    source: &SourceArgs,
     progress: &Progress,
 ) -> Result<Moby, CliError> {
-    let inputs = read_all(files, offline)?;
+    let inputs = read_all(files, source)?;
     let files: Vec<(&str, &[u8])> = inputs
         .iter()
         .map(|input| (input.name.as_str(), &*input.bytes))

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::CliError;
+use super::source::SourceArgs;
+use crate::registry::remote::{RemoteOptions, chain, http_client};
 
 /// A configuration of this size was not written by a person.
 const MAX_YAML_BYTES: u64 = 16 << 20;
@@ -22,7 +24,8 @@ pub(super) struct Input {
 }
 
 /// Reads every YAML named on the command line.
-pub(super) fn read_all(names: &[String], offline: bool) -> Result<Vec<Input>, CliError> {
+pub(super) fn read_all(names: &[String], source: &SourceArgs) -> Result<Vec<Input>, CliError> {
+    let offline = source.offline;
     if let Some(url) = names.iter().find(|name| offline && is_url(name)) {
         return Err(CliError::Usage(format!(
             "--offline: {url} would have to be fetched"
@@ -33,10 +36,10 @@ pub(super) fn read_all(names: &[String], offline: bool) -> Result<Vec<Input>, Cl
             "standard input (-) can be named once only".into(),
         ));
     }
-    names.iter().map(|name| read(name)).collect()
+    names.iter().map(|name| read(name, source)).collect()
 }
 
-fn read(name: &str) -> Result<Input, CliError> {
+fn read(name: &str, source: &SourceArgs) -> Result<Input, CliError> {
     let error = |reason: String| CliError::Input {
         name: name.into(),
         reason,
@@ -47,7 +50,7 @@ fn read(name: &str) -> Result<Input, CliError> {
             bounded(io::stdin().lock()).map_err(|e| error(e.to_string()))?,
         )
     } else if is_url(name) {
-        (name, fetch(name).map_err(error)?)
+        (name, fetch(name, &source.remote_options()?).map_err(error)?)
     } else {
         let file = File::open(name).map_err(|e| error(e.to_string()))?;
         (name, bounded(file).map_err(|e| error(e.to_string()))?)
@@ -73,18 +76,20 @@ fn bounded(input: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn fetch(url: &str) -> Result<Vec<u8>, String> {
+/// Fetches a YAML in the way in which registries are reached.
+fn fetch(url: &str, options: &RemoteOptions) -> Result<Vec<u8>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| e.to_string())?;
     runtime.block_on(async {
-        let client = reqwest::Client::builder()
+        let client = http_client(options, true)
+            .map_err(|e| e.to_string())?
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::limited(5))
             .build()
             .map_err(|e| e.to_string())?;
-        let mut response = client.get(url).send().await.map_err(|e| e.to_string())?;
+        let mut response = client.get(url).send().await.map_err(|e| chain(&e))?;
         if !response.status().is_success() {
             return Err(format!("the server answered {}", response.status()));
         }

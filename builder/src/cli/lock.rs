@@ -169,7 +169,7 @@ pub(super) fn run(args: &LockCommandArgs, progress: &Progress) -> Result<(), Cli
         let message = "--offline and --update can't be given together: registries are to be asked";
         return Err(CliError::Usage(message.into()));
     }
-    let moby = load_files(&args.files, offline, progress)?;
+    let moby = load_files(&args.files, &args.source, progress)?;
     let path = lock_path(args.lock_file.as_ref(), &args.files)?;
     let old = read(&path)?.unwrap_or_default();
     let wanted = names(&moby);

@@ -202,9 +202,12 @@ impl SourceArgs {
         progress: &Progress,
     ) -> Result<Images, CliError> {
         if !self.offline
-            && let Some((aside, error)) = store.heal_index()?
+            && let Some((aside, problem)) = store.heal_index()?
         {
-            progress.warn(format!("{error}; it was moved to {}", aside.display()));
+            let (dir, aside) = (store.dir().display(), aside.display());
+            progress.warn(format!(
+                "{dir}/index.json is damaged: {problem}; it was moved to {aside}"
+            ));
         }
         self.images_unchecked(store, want)
     }
@@ -247,7 +250,8 @@ impl SourceArgs {
         Ok(Remote::new(self.remote_options()?)?)
     }
 
-    fn remote_options(&self) -> Result<RemoteOptions, CliError> {
+    /// How registries are reached.
+    pub(super) fn remote_options(&self) -> Result<RemoteOptions, CliError> {
         let settings = self.settings()?;
         let certificates = self.cert_file.iter().chain(&settings.certificates);
         let certificates = certificates.map(|path| registries::certificates(path));

@@ -115,7 +115,7 @@ fn read(path: &Path) -> Result<Map<String, Value>, StoreError> {
     };
     parse(&bytes).map_err(|reason| StoreError::Index {
         path: path.to_owned(),
-        reason,
+        reason: format!("it is no OCI image index ({reason})"),
     })
 }
 

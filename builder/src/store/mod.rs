@@ -47,13 +47,21 @@ pub enum StoreError {
     },
     /// `index.json` is no OCI image index.
     #[error(
-        "{} is damaged, not an OCI image index: {reason}; `lkbuild cache verify` moves it away", .path.display()
+        "{} is damaged: {reason}; `lkbuild cache verify` moves it away", .path.display()
     )]
     Index {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A folder of something else.
+    #[error(
+        "{} is no cache's: neither oci-layout nor blobs is beside it; name another folder with --cache", .path.display()
+    )]
+    Foreign {
+        /// The `index.json` that is there.
+        path: PathBuf,
     },
     /// A blob's bytes are not those of its digest.
     #[error("the blob {} is damaged: {reason}", .path.display())]
@@ -81,9 +89,13 @@ impl Store {
             document_bytes: MAX_DOCUMENT_BYTES,
             settling: settle::Settling::default(),
         };
-        let blobs = dir.join("blobs/sha256");
+        let (blobs, marker) = (dir.join("blobs/sha256"), dir.join("oci-layout"));
+        // Names would be written over a file that means something else.
+        let index = store.index_path();
+        if index.exists() && !marker.exists() && !dir.join("blobs").exists() {
+            return Err(StoreError::Foreign { path: index });
+        }
         fs::create_dir_all(&blobs).map_err(|e| io_error("make the folder", &blobs, e))?;
-        let marker = dir.join("oci-layout");
         if !marker.exists() {
             index::write_atomically(&marker, OCI_LAYOUT)?;
         }
@@ -239,11 +251,12 @@ impl Store {
         action(&Locked { store: self })
     }
 
-    /// Moves an `index.json` that is damaged or can't be read away, so that the store can be used; `None` where it
-    /// is good. Names are found again when they are asked of a registry.
-    pub fn heal_index(&self) -> Result<Option<(PathBuf, StoreError)>, StoreError> {
-        let error = match self.entries() {
-            Err(error) => error,
+    /// Moves an `index.json` that is damaged or can't be read away, so that the store can be used; gives
+    /// where it is then, and what is wrong with it. `None` where it is good. Names are found again when they are asked of a registry.
+    pub fn heal_index(&self) -> Result<Option<(PathBuf, String)>, StoreError> {
+        let problem = match self.entries() {
+            Err(StoreError::Index { reason, .. }) => reason,
+            Err(error) => error.to_string(),
             Ok(_) => return Ok(None),
         };
         let path = self.index_path();
@@ -253,7 +266,7 @@ impl Store {
             return Ok(None);
         }
         fs::rename(&path, &aside).map_err(|e| io_error("move away", &path, e))?;
-        Ok(Some((aside, error)))
+        Ok(Some((aside, problem)))
     }
 
     fn index_path(&self) -> PathBuf {

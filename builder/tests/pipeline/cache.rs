@@ -185,3 +185,47 @@ fn platforms_of_images_without_an_index_are_listed() {
     assert_eq!(listed[0]["platforms"], serde_json::json!(["linux/amd64"]));
     assert!(bench.must_run(&["cache", "ls"]).contains("linux/amd64"));
 }
+
+/// A folder that was named by mistake: what has the name of an index there is somebody else's.
+#[test]
+fn an_index_json_of_something_else_is_left_alone() {
+    let bench = Bench::new(&Layout::new());
+    let site = bench.path("site");
+    fs::create_dir(&site).unwrap();
+    fs::write(site.join("index.json"), "{\"pages\": 3}").unwrap();
+    bench.yaml("init:\n  - test/app:1\n");
+    for arguments in [
+        &["cache", "clean", "--cache", "site"][..],
+        &["cache", "verify", "--cache", "site"],
+        &["build", "--cache", "site", "os.yml"],
+    ] {
+        let output = bench.lkbuild(arguments).output().unwrap();
+        bench.assert_failed(&output, &["site/index.json", "--cache"]);
+        let left: Vec<_> = files(&site).into_iter().collect();
+        let own = ("index.json".to_owned(), b"{\"pages\": 3}".to_vec());
+        assert_eq!(left, [own], "{arguments:?}");
+    }
+}
+
+/// The advice is given where it is of use, not where it was followed.
+#[test]
+fn a_damaged_index_is_told_with_what_to_do_or_what_was_done() {
+    let bench = Bench::new(&system::images());
+    fs::write(bench.cache().join("index.json"), "{broken").unwrap();
+    let verify = |arguments: &[&str]| {
+        let command = [&["cache", "verify"], arguments].concat();
+        shown(&bench.lkbuild(&command).output().unwrap())
+    };
+    let text = verify(&["--offline"]);
+    assert!(text.contains("no OCI image index"), "{text}");
+    assert!(
+        text.contains("`lkbuild cache verify` without --offline"),
+        "{text}"
+    );
+    let text = verify(&[]);
+    assert!(
+        text.contains("moved to") && !text.contains("`lkbuild"),
+        "{text}"
+    );
+    assert!(text.contains("1 healed, 0 damaged"), "{text}");
+}

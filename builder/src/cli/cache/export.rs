@@ -55,7 +55,7 @@ pub(super) fn run(args: &ExportArgs, progress: &Progress) -> Result<(), CliError
         let message = "--offline and --pull can't be given together";
         return Err(CliError::Usage(message.into()));
     }
-    let (wishes, pins) = args.images.wishes(args.source.offline, progress)?;
+    let (wishes, pins) = args.images.wishes(&args.source, progress)?;
     let platforms = args.images.platforms();
     let want = Want::of(&platforms).pull(args.pull).pins(pins);
     let store = args.source.store()?;

@@ -26,7 +26,7 @@ pub(in super::super) struct PullArgs {
 
 pub(super) fn run(args: &PullArgs, progress: &Progress) -> Result<(), CliError> {
     let offline = args.source.offline;
-    let (wishes, pins) = args.images.wishes(offline, progress)?;
+    let (wishes, pins) = args.images.wishes(&args.source, progress)?;
     let platforms = args.images.platforms();
     let want = Want::of(&platforms).pull(!offline).pins(pins);
     let images = args.source.images(args.source.store()?, want, progress)?;

@@ -94,7 +94,7 @@ impl RemoteOptions {
 }
 
 /// An error with its causes, without the URL (which may hold a signature).
-pub(super) fn chain(error: &reqwest::Error) -> String {
+pub(crate) fn chain(error: &reqwest::Error) -> String {
     use std::error::Error;
     let mut causes = Vec::new();
     let mut next = error.source();

@@ -17,7 +17,9 @@ mod token;
 mod upload;
 
 pub use auth::Credentials;
+pub(crate) use failure::chain;
 pub use options::{CredentialLookup, RemoteOptions};
 pub use proxy::Proxies;
 pub use source::Remote;
+pub(crate) use source::http_client;
 pub use upload::PushBytes;

@@ -88,8 +88,8 @@ impl Remote {
     }
 }
 
-/// What all clients have in common.
-pub(super) fn http_client(
+/// What all clients have in common: proxies and certificates. Redirects are not followed.
+pub(crate) fn http_client(
     options: &RemoteOptions,
     verify: bool,
 ) -> reqwest::Result<reqwest::ClientBuilder> {
