@@ -171,7 +171,9 @@ pub(super) fn run(args: &LockCommandArgs, progress: &Progress) -> Result<(), Cli
     }
     let moby = load_files(&args.files, &args.source, progress)?;
     let path = lock_path(args.lock_file.as_ref(), &args.files)?;
-    let old = read(&path)?.unwrap_or_default();
+    let found = read(&path)?;
+    let is_there = found.is_some();
+    let old = found.unwrap_or_default();
     let wanted = names(&moby);
     let mut again: Vec<Reference> = Vec::new();
     for name in args.update.iter().filter(|name| *name != "*") {
@@ -205,14 +207,18 @@ pub(super) fn run(args: &LockCommandArgs, progress: &Progress) -> Result<(), Cli
     }
     drop(task);
     images.store().settle()?;
-    let mut file = PendingFile::create(&path).map_err(OutputError::from)?;
+    // Comments stay where nothing is new.
+    let unchanged = is_there && lock == old;
     let text = lock.to_text();
-    file.write_all(text.as_bytes()).map_err(OutputError::from)?;
-    commit(vec![file]).map_err(OutputError::from)?;
+    if !unchanged {
+        let mut file = PendingFile::create(&path).map_err(OutputError::from)?;
+        file.write_all(text.as_bytes()).map_err(OutputError::from)?;
+        commit(vec![file]).map_err(OutputError::from)?;
+    }
     progress.emit(&Event::Output {
         path: path.display().to_string(),
         bytes: text.len() as u64,
-        unchanged: false,
+        unchanged,
     });
     Ok(())
 }

@@ -409,15 +409,23 @@ impl Images {
                 })
             });
         }
-        let Some(entry) = entry else { return Ok(None) };
+        let Some(mut entry) = entry else {
+            return Ok(None);
+        };
         let Some(bytes) = self.stored_document(&entry.digest)? else {
             return Ok(None);
         };
         if !self.is_offline() && document::parse(&bytes, &entry.media_type).is_err() {
             return Ok(None);
         }
-        let size = bytes.len() as u64;
-        Ok(Some((IndexEntry { size, ..entry }, bytes)))
+        entry.size = bytes.len() as u64;
+        // Known by its digest alone. Whoever reads an index wants to know what it is.
+        if entry.media_type.is_empty()
+            && let Ok(parsed) = document::parse(&bytes, "")
+        {
+            entry.media_type = own_media_type(&parsed);
+        }
+        Ok(Some((entry, bytes)))
     }
 
     /// A document of the store; where a source can give it again, one that can't be read is taken

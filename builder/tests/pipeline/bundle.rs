@@ -57,6 +57,36 @@ fn a_bundle_builds_the_same_bytes_and_holds_no_more_than_that_takes() {
     assert!(named.must_build(system::YAML, &arguments) == expected);
     // What is exported again is the same file.
     assert!(export(&offline, &["--arch", "amd64"]) == bundle);
+    // Also where the cache is asked for digests; it knows them under other names.
+    offline.must_run(&["lock", "--offline", "os.yml"]);
+    assert!(export(&offline, &["--arch", "amd64", "--locked"]) == bundle);
+}
+
+/// OCI's image-layout demands it of each descriptor, and LinuxKit looks at it.
+#[test]
+fn an_image_that_is_named_by_digest_has_a_media_type_in_a_bundle() {
+    let image = Image::new().layer(&Layer::new().file("bin/x", "x"));
+    let bench = Bench::new(&Layout::new().image("test/a:1", &image.plain_manifest()));
+    let listed = bench.must_run(&["--json", "cache", "ls"]);
+    let listed: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+    let name = format!("test/a@{}", listed["digest"].as_str().unwrap());
+    let export = [
+        "cache",
+        "export",
+        "--offline",
+        "--arch",
+        "amd64",
+        "-o",
+        "b.tar",
+    ];
+    bench.must_run(&[&export[..], &[&name]].concat());
+    let other = empty();
+    fs::copy(bench.path("b.tar"), other.path("b.tar")).unwrap();
+    other.must_run(&["cache", "import", "b.tar"]);
+    let index = fs::read(other.cache().join("index.json")).unwrap();
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    assert_eq!(index["manifests"][0]["mediaType"], media_type, "{index}");
 }
 
 #[test]
