@@ -17,6 +17,7 @@ mod make;
 mod pipeline;
 mod read;
 mod store;
+mod strand;
 mod workers;
 
 pub use ahead::Ahead;

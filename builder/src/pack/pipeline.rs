@@ -11,6 +11,7 @@ use formats::compress::{
 };
 
 use super::format::{BodyRecord, SegmentRecord, segment_check};
+use super::strand::Strand;
 use super::workers::{Permit, Workers};
 use crate::layer::{Entry, EntryKind};
 
@@ -59,8 +60,11 @@ struct BatchSegment {
     plain_bytes: usize,
 }
 
+/// A job's result, and the permit that it held.
+type Reply = (io::Result<Done>, Permit);
+
 enum Pending {
-    Job(mpsc::Receiver<(io::Result<Done>, Permit)>),
+    Job(mpsc::Receiver<Reply>),
     /// Compressed by the thread that reads the layer.
     Ready(Done),
 }
@@ -144,7 +148,7 @@ impl<'w, W: Write> Pipeline<'w, W> {
             _ if self.compression.segments_are_independent(size) => {
                 self.take_segments(index, size, body)?;
             }
-            _ => self.encode_here(index, size, body)?,
+            _ => self.take_in_order(index, size, body)?,
         }
         Ok(Some(index))
     }
@@ -170,20 +174,20 @@ impl<'w, W: Write> Pipeline<'w, W> {
         Ok(())
     }
 
-    /// A body whose segments depend on each other is compressed while it is read.
-    fn encode_here(&mut self, index: u32, size: u64, body: &mut dyn Read) -> io::Result<()> {
+    /// A body whose segments depend on each other: one after the other, while the next is read.
+    fn take_in_order(&mut self, index: u32, size: u64, body: &mut dyn Read) -> io::Result<()> {
         self.submit(false)?;
-        let mut encoder = BodyEncoder::new(self.compression, size);
-        let mut chunk = vec![0; SEGMENT_BYTES];
+        let encoder = Strand::new(BodyEncoder::new(self.compression, size));
         let mut left = size;
         while left > 0 {
-            let plain_bytes = segment_bytes(left);
-            let chunk = &mut chunk[..plain_bytes];
-            body.read_exact(chunk)?;
-            let mut stored = Vec::new();
-            encoder.segment(chunk, &mut stored)?;
-            self.push_ready(index, BodyInfo::of(chunk), stored)?;
-            left -= plain_bytes as u64;
+            let mut chunk = vec![0; segment_bytes(left)];
+            body.read_exact(&mut chunk)?;
+            left -= chunk.len() as u64;
+            let (permit, reply) = (self.permit()?, self.expect());
+            encoder.spawn(self.workers.pool(), move |encoder| {
+                // The receiver is gone only when the layer failed already.
+                let _ = reply.send((encode_next(encoder, index, &chunk), permit));
+            });
         }
         Ok(())
     }
@@ -207,25 +211,34 @@ impl<'w, W: Write> Pipeline<'w, W> {
     }
 
     fn dispatch(&mut self, batch: Batch) -> io::Result<()> {
-        let permit = loop {
+        let (permit, reply) = (self.permit()?, self.expect());
+        let compression = self.compression;
+        self.workers.pool().spawn(move || {
+            // As in `take_in_order`.
+            let _ = reply.send((compress_batch(compression, &batch), permit));
+        });
+        Ok(())
+    }
+
+    /// The right to one more job; what is finished is written meanwhile.
+    fn permit(&mut self) -> io::Result<Permit> {
+        loop {
             if let Some(permit) = self.workers.try_permit() {
-                break permit;
+                return Ok(permit);
             }
             // Finished jobs of this layer hold permits until they are written; with none of its
             // own, others will return theirs.
             if !self.write_oldest()? {
-                break self.workers.permit();
+                return Ok(self.workers.permit());
             }
-        };
+        }
+    }
+
+    /// Keeps the next place in the file for a job, which sends what it made.
+    fn expect(&mut self) -> mpsc::SyncSender<Reply> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        let compression = self.compression;
-        self.workers.pool().spawn(move || {
-            let done = compress_batch(compression, &batch);
-            // The receiver is gone only when the layer failed already.
-            let _ = sender.send((done, permit));
-        });
         self.queue.push_back(Pending::Job(receiver));
-        Ok(())
+        sender
     }
 
     /// Takes a body of which some deflate blocks can be used again. What is between them is compressed.
@@ -438,6 +451,13 @@ fn segment_bytes(left: u64) -> usize {
 thread_local! {
     /// Compression states are large and kept from job to job.
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
+}
+
+fn encode_next(encoder: &mut BodyEncoder, body: u32, chunk: &[u8]) -> io::Result<Done> {
+    let mut stored = Vec::new();
+    encoder.segment(chunk, &mut stored)?;
+    let segments = vec![DoneSegment::new(body, BodyInfo::of(chunk), &stored)];
+    Ok(Done { stored, segments })
 }
 
 fn compress_batch(compression: Compression, batch: &Batch) -> io::Result<Done> {
