@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
@@ -20,6 +21,10 @@ use crate::store::MAX_DOCUMENT_BYTES;
 
 /// Packs that are sent at once.
 const AT_ONCE: usize = 4;
+/// How often a manifest is sent that the registry refuses.
+const MANIFEST_ATTEMPTS: u32 = 4;
+/// Between the first two of them; longer each time.
+const PAUSE: Duration = Duration::from_millis(250);
 
 type Packs = HashMap<String, PackDescriptor>;
 
@@ -194,18 +199,45 @@ impl PackTarget for RegistryCache {
             pack.verify()?;
             described.push((pack, describe(pack)?));
         }
-        let stored = self.send(&described)?;
-        let empty = PushBytes::Memory(EMPTY.into());
-        self.remote
-            .push_blob(&self.name, &Digest::sha256(EMPTY), &empty)?;
         let keys: Vec<(&str, PackDescriptor)> = described
             .iter()
             .map(|(pack, descriptor)| (pack.index().key.as_str(), descriptor.clone()))
             .collect();
-        self.remote
-            .push_manifest(&self.name, MANIFEST_TYPE, manifest::write(&keys))?;
+        let manifest = manifest::write(&keys);
+        let stored = self.send(&described)?;
+        for attempt in 1.. {
+            let empty = PushBytes::Memory(EMPTY.into());
+            self.remote
+                .push_blob(&self.name, &Digest::sha256(EMPTY), &empty)?;
+            let pushed = self
+                .remote
+                .push_manifest(&self.name, MANIFEST_TYPE, manifest.clone());
+            match pushed {
+                Err(error) if lacks_blobs(&error) && attempt < MANIFEST_ATTEMPTS => {
+                    std::thread::sleep(PAUSE * attempt);
+                    self.send(&described)?;
+                }
+                pushed => {
+                    pushed?;
+                    break;
+                }
+            }
+        }
         Ok(stored)
     }
+}
+
+/// Whether a registry may have refused a manifest because it does not see a blob that it was given:
+/// docker-registry does not for a moment while another writer brings the same one, and what was just
+/// collected is gone. (distribution-spec, "Error Codes": MANIFEST_BLOB_UNKNOWN comes with 400 or 404.)
+fn lacks_blobs(error: &RegistryError) -> bool {
+    matches!(
+        error.kind,
+        RegistryErrorKind::Status {
+            status: 400 | 404,
+            ..
+        }
+    )
 }
 
 /// Digest and length of a pack's file.

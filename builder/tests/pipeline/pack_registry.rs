@@ -1,7 +1,7 @@
 //! `--cache-to` and `--cache-from` with a registry, honest and not.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use lkbuild::digest::Digest;
 use lkbuild::pack_cache::manifest::{self, KEY_ANNOTATION, PACK_TYPE, PackDescriptor};
@@ -73,6 +73,62 @@ fn two_hosts_write_the_same_tag_at_once() {
     let (output, built) = reader.build_with(system::YAML, &["--json", "--cache-from", &to]);
     assert!(built == benches[0].outputs());
     assert_eq!(summary(&output)["imported_packs"], 6);
+}
+
+/// docker-registry does not see a blob for a moment while another writer brings the same one, and
+/// blobs that no tag names may be collected meanwhile.
+#[test]
+fn a_manifest_that_is_refused_for_its_blobs_is_sent_again_with_them() {
+    for always in [false, true] {
+        let blobs: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        let server = Server::new(move |r| {
+            let mut blobs = blobs.lock().unwrap();
+            match r.method.as_str() {
+                "GET" => Reply::status(404),
+                "HEAD" => {
+                    let digest = r.path.rsplit('/').next().unwrap();
+                    Reply::status(if blobs.contains(digest) { 200 } else { 404 })
+                }
+                "POST" => Reply::status(202).header("location", "/upload?state=1"),
+                "PUT" => match r.path.rsplit_once("&digest=") {
+                    Some((_, digest)) => {
+                        blobs.insert(digest.replace("%3A", ":"));
+                        Reply::status(201)
+                    }
+                    // One is not seen, the first time.
+                    None if always || r.earlier == 0 => {
+                        blobs.pop_first();
+                        Reply::status(400)
+                    }
+                    None => {
+                        let manifest: serde_json::Value = serde_json::from_slice(&r.body).unwrap();
+                        let layers = manifest["layers"].as_array().unwrap();
+                        let all = layers.iter().chain([&manifest["config"]]);
+                        let whole = all.clone().count() == 7
+                            && all
+                                .into_iter()
+                                .all(|l| blobs.contains(l["digest"].as_str().unwrap()));
+                        Reply::status(if whole { 201 } else { 400 })
+                    }
+                },
+                _ => Reply::status(405),
+            }
+        });
+        let bench = Bench::new(&system::images());
+        let yaml = bench.yaml(system::YAML);
+        let mut build = bench.build();
+        let output = build
+            .args(["--cache-to", &cache(server.host(), "main")])
+            .arg(yaml);
+        let output = output.output().unwrap();
+        let code = if always { 5 } else { 0 };
+        assert_eq!(output.status.code(), Some(code), "{}", shown(&output));
+        assert!(
+            !always || shown(&output).contains("answered 400"),
+            "{}",
+            shown(&output)
+        );
+    }
 }
 
 #[test]
