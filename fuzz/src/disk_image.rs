@@ -3,7 +3,7 @@
 //! Their files are mostly zeros. So that inputs are small, an input is the file's parts: for each
 //! its length and place in units of 512 bytes (u16 each, big-endian), then its bytes.
 
-use formats::disk::read_partitions;
+use formats::disk::{read_mbr, read_partitions};
 use formats::fat::{FatReader, Limits};
 use formats::iso::{self, EntryKind, IsoReader, Names};
 use formats::payload::{Extents, Payload};
@@ -138,6 +138,10 @@ pub fn gpt(data: &[u8]) {
     for partition in read_partitions(&disk).unwrap_or_default() {
         let end = partition.start_bytes + partition.len_bytes;
         assert!(end <= disk.len_bytes(), "a partition behind the end");
+    }
+    for entry in read_mbr(&disk).unwrap_or_default() {
+        let end = entry.start_bytes + entry.len_bytes;
+        assert!(end <= disk.len_bytes(), "an MBR's partition behind the end");
     }
 }
 

@@ -1,6 +1,6 @@
 //! `lkbuild inspect`.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -57,13 +57,19 @@ pub(super) fn run(args: &InspectArgs, json: bool) -> Result<(), CliError> {
         true => serde_json::to_string(&report).map_err(|e| CliError::Setup(e.to_string()))? + "\n",
         false => report.to_string(),
     };
-    let written = std::io::stdout().write_all(text.as_bytes());
+    let written = io::stdout().write_all(text.as_bytes());
     written.map_err(|source| CliError::File {
         path: "standard output".into(),
         source,
     })?;
     match report.problems.len() {
         0 => Ok(()),
+        1 if report.unread => Err(CliError::File {
+            path: args.file.clone(),
+            source: io::Error::other(
+                "a disk of a kind that inspect does not read; see the problem",
+            ),
+        }),
         problems => Err(CliError::Damaged {
             path: args.file.clone(),
             problems,

@@ -5,10 +5,11 @@ use std::io::Read;
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
+use formats::disk::read_mbr;
 use formats::payload::{FilePayload, Payload, PayloadReader};
-use formats::qcow2::Qcow2Reader;
-use formats::vhd::VhdReader;
-use formats::vmdk::{SparseReader, read_flat};
+use formats::qcow2::{self, Qcow2Reader};
+use formats::vhd::{self, VhdReader};
+use formats::vmdk::{self, SparseReader, read_flat};
 
 use super::{Bytes, Inspector, Section};
 
@@ -29,7 +30,7 @@ const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const CPIO_MAGIC: &[u8] = b"07070";
 const SQUASHFS_MAGIC: &[u8] = b"hsqs";
-const FAT_MAGIC_AT: usize = 510;
+const BOOT_MAGIC_AT: usize = 510;
 
 impl Inspector {
     /// Says what bytes are; `None` if that is not known.
@@ -48,7 +49,10 @@ impl Inspector {
         }
         if at(0, b"QFI\xfb") {
             let section = Section::of_kind("qcow2");
-            let reader = Qcow2Reader::open(bytes.clone());
+            let reader = Qcow2Reader::open(bytes.clone()).map_err(|error| {
+                let unread = matches!(error.kind, qcow2::ReadErrorKind::Unsupported { .. });
+                (error.to_string(), unread)
+            });
             return Some(self.virtual_disk(section, reader));
         }
         if at(0, VHD_MAGIC) || has_footer(bytes) {
@@ -79,15 +83,23 @@ impl Inspector {
         if at(0, b"MZ") {
             return Some(self.program(bytes));
         }
-        if at(FAT_MAGIC_AT, &[0x55, 0xaa]) {
-            return Some(self.fat_only(bytes));
+        if at(BOOT_MAGIC_AT, &[0x55, 0xaa]) {
+            return Some(match read_mbr(bytes) {
+                Ok(entries) if !entries.is_empty() => {
+                    Section::of_kind("disk").and(self.disk(bytes))
+                }
+                _ => self.fat_only(bytes),
+            });
         }
         None
     }
 
     fn vmdk(&mut self, bytes: &Bytes) -> Section {
         let mut section = Section::of_kind("vmdk");
-        let reader = SparseReader::open(bytes.clone());
+        let reader = SparseReader::open(bytes.clone()).map_err(|error| {
+            let unread = matches!(error.kind, vmdk::ReadErrorKind::Unsupported { .. });
+            (error.to_string(), unread)
+        });
         if let Ok(reader) = &reader {
             let create_type = reader.descriptor().lines().find_map(|line| {
                 let quoted = line.strip_prefix("createType=\"")?;
@@ -111,8 +123,13 @@ impl Inspector {
             self.problem(format!("the description can't be read: {error}"));
             return section;
         }
-        let Some(flat) = read_flat(&String::from_utf8_lossy(&text)) else {
+        let text = String::from_utf8_lossy(&text);
+        let Some(flat) = read_flat(&text) else {
             self.problem("the description names no raw disk with its length");
+            // One in several files, or in sparse ones.
+            self.unread = text
+                .lines()
+                .any(|line| line.starts_with("RW ") && line.trim_end().ends_with('"'));
             return section;
         };
         let section = section
@@ -144,7 +161,10 @@ impl Inspector {
 
     fn vhd(&mut self, bytes: &Bytes) -> Section {
         let mut section = Section::of_kind("vhd");
-        let reader = VhdReader::open(bytes.clone());
+        let reader = VhdReader::open(bytes.clone()).map_err(|error| {
+            let unread = matches!(error.kind, vhd::ReadErrorKind::Unsupported { .. });
+            (error.to_string(), unread)
+        });
         if let Ok(reader) = &reader {
             let kind = if reader.is_dynamic() {
                 "dynamic"
@@ -156,10 +176,12 @@ impl Inspector {
         self.virtual_disk(section, reader)
     }
 
+    /// A disk in its format; where that can't be read, why, and whether nothing is wrong with it but
+    /// that.
     fn virtual_disk<P: Payload + 'static>(
         &mut self,
         section: Section,
-        reader: Result<P, impl std::fmt::Display>,
+        reader: Result<P, (String, bool)>,
     ) -> Section {
         match reader {
             Ok(disk) => {
@@ -167,8 +189,9 @@ impl Inspector {
                 let section = section.bytes("disk_bytes", disk.len_bytes());
                 section.and(self.disk(&disk))
             }
-            Err(error) => {
-                self.problem(error.to_string());
+            Err((why, unread)) => {
+                self.problem(why);
+                self.unread |= unread;
                 section
             }
         }

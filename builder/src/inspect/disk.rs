@@ -2,7 +2,7 @@
 
 use formats::boot::bios::{STAGE2_BYTES, read_stage2};
 use formats::boot::efi::read_loader;
-use formats::disk::{LOADER_START_BYTES, read_partitions};
+use formats::disk::{LOADER_START_BYTES, MbrEntry, ReadErrorKind, read_mbr, read_partitions};
 use formats::fat::{FatEntry, FatReader, Limits};
 
 use super::images::ImageList;
@@ -24,6 +24,7 @@ impl Inspector {
     pub(super) fn disk(&mut self, disk: &Bytes) -> Section {
         let mut told: Vec<Told> = bios_loader(disk, LOADER_START_BYTES).into_iter().collect();
         let (mut rows, mut volumes, mut images) = (Vec::new(), Vec::new(), None);
+        let mut table = "GPT";
         match read_partitions(disk) {
             Ok(partitions) => {
                 for entry in partitions {
@@ -48,9 +49,14 @@ impl Inspector {
                     }
                 }
             }
+            Err(error) if matches!(error.kind, ReadErrorKind::NoGpt) => {
+                rows.extend(read_mbr(disk).unwrap_or_default().iter().map(mbr_row));
+                table = if rows.is_empty() { "none" } else { "MBR" };
+            }
             Err(error) => self.problem(error.to_string()),
         }
         Section::default()
+            .text("partition_table", table)
             .table("partitions", rows)
             .table("volumes", volumes)
             .and(self.loaders(disk, &told, images.as_ref()))
@@ -114,6 +120,15 @@ impl Inspector {
             images,
         }
     }
+}
+
+fn mbr_row(entry: &MbrEntry) -> Section {
+    Section::default()
+        .number("number", entry.number as u64)
+        .text("type", format!("{:#04x}", entry.type_id))
+        .number("start_bytes", entry.start_bytes)
+        .bytes("partition_bytes", entry.len_bytes)
+        .flag("active", entry.is_active)
 }
 
 /// The bytes of a file that is in one piece.

@@ -102,6 +102,7 @@ pub fn inspect_bytes(
         options,
         path: path.map(Path::to_owned),
         problems: Vec::new(),
+        unread: false,
     };
     let section = inspector.look(bytes)?;
     Some(Report {
@@ -109,6 +110,7 @@ pub fn inspect_bytes(
         file_bytes: bytes.len_bytes(),
         section,
         problems: inspector.problems,
+        unread: inspector.unread,
     })
 }
 
@@ -117,6 +119,7 @@ struct Inspector {
     options: Options,
     path: Option<PathBuf>,
     problems: Vec<String>,
+    unread: bool,
 }
 
 /// Files that are listed without being asked for.
@@ -136,3 +139,6 @@ impl Inspector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

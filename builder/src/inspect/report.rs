@@ -18,6 +18,8 @@ pub struct Report {
     pub section: Section,
     /// What is wrong with it.
     pub problems: Vec<String>,
+    /// A disk in it is of a kind that is not read here; that is among the problems, and no damage.
+    pub unread: bool,
 }
 
 /// Something that is known, under a key: keys are part of the interface, in their order.

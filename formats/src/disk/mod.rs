@@ -18,7 +18,7 @@ mod read;
 mod write;
 
 pub use format::{ESP_START_BYTES, LOADER_START_BYTES, MBR_CODE_BYTES, SECTOR_BYTES};
-pub use read::{PartitionEntry, ReadError, ReadErrorKind, read_partitions};
+pub use read::{MbrEntry, PartitionEntry, ReadError, ReadErrorKind, read_mbr, read_partitions};
 pub(crate) use write::hybrid_tables;
 pub use write::{BiosLoader, Disk, DiskError, DiskOptions, Partition, build};
 

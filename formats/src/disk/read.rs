@@ -1,6 +1,7 @@
-//! Reading a GPT, within limits.
+//! Reading a GPT, or the table of an MBR, within limits.
 
 use std::io;
+use std::ops::Range;
 
 use crate::bounded::{u32_le, u64_le};
 use crate::payload::Payload;
@@ -24,9 +25,12 @@ pub struct ReadError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadErrorKind {
-    /// No MBR that protects a GPT.
+    /// No MBR that protects the GPT that is there.
     #[error("no protective MBR")]
     Mbr,
+    /// Neither a GPT nor what protects one: the disk is empty, or another's.
+    #[error("no GPT")]
+    NoGpt,
     /// No GPT header, or one with a wrong checksum.
     #[error("no good GPT header")]
     Header,
@@ -82,7 +86,13 @@ pub fn read_partitions(disk: &dyn Payload) -> Result<Vec<PartitionEntry>, ReadEr
     let mut mbr = [0; 512];
     read(disk, 0, &mut mbr)?;
     if mbr[510..] != [0x55, 0xaa] || mbr[450] != MBR_PROTECTIVE {
-        return Err(error(0, ReadErrorKind::Mbr));
+        return Err(error(
+            0,
+            match has_gpt(disk)? {
+                true => ReadErrorKind::Mbr,
+                false => ReadErrorKind::NoGpt,
+            },
+        ));
     }
     let mut header = [0; GPT_HEADER_BYTES];
     read(disk, SECTOR_BYTES, &mut header)?;
@@ -115,6 +125,70 @@ pub fn read_partitions(disk: &dyn Payload) -> Result<Vec<PartitionEntry>, ReadEr
         .filter(used)
         .map(|(number, entry)| partition(disk, number, entry).map_err(|kind| error(place, kind)))
         .collect()
+}
+
+/// Whether the table or its copy, in the last sector, begins as one.
+fn has_gpt(disk: &dyn Payload) -> Result<bool, ReadError> {
+    let last = (disk.len_bytes() / SECTOR_BYTES).saturating_sub(1);
+    for lba in [1, last].into_iter().filter(|&lba| lba >= 1 && lba <= last) {
+        let mut start = [0; GPT_SIGNATURE.len()];
+        read(disk, lba * SECTOR_BYTES, &mut start)?;
+        if start == *GPT_SIGNATURE {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// An entry of an MBR that is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MbrEntry {
+    /// Number, from 1.
+    pub number: usize,
+    /// Type.
+    pub type_id: u8,
+    /// Whether a BIOS boots from it.
+    pub is_active: bool,
+    /// Where it starts.
+    pub start_bytes: u64,
+    /// How long it is.
+    pub len_bytes: u64,
+}
+
+/// Reads the four entries of an MBR. There are none if the disk has no MBR, or one with an entry
+/// that makes no sense: boot sectors of volumes end as an MBR does, and have other things there.
+///
+/// # Errors
+/// If the disk can't be read.
+pub fn read_mbr(disk: &dyn Payload) -> Result<Vec<MbrEntry>, ReadError> {
+    const ENTRIES: Range<usize> = 446..510;
+    const ENTRY_BYTES: usize = 16;
+    let mut mbr = [0; 512];
+    read(disk, 0, &mut mbr)?;
+    let entries = mbr[ENTRIES].chunks_exact(ENTRY_BYTES).map(|entry| {
+        let sectors = |at| u64::from(u32_le(entry, at)) * SECTOR_BYTES;
+        (entry[0], entry[4], sectors(8), sectors(12))
+    });
+    let makes_sense = |(flag, type_id, start, len): (u8, u8, u64, u64)| {
+        let is_there = start > 0 && len > 0 && start + len <= disk.len_bytes();
+        flag & 0x7f == 0 && (type_id == 0 || is_there)
+    };
+    if mbr[510..] != [0x55, 0xaa] || !entries.clone().all(makes_sense) {
+        return Ok(Vec::new());
+    }
+    Ok((1..)
+        .zip(entries)
+        .filter(|(_, (_, type_id, ..))| *type_id != 0)
+        .map(
+            |(number, (flag, type_id, start_bytes, len_bytes))| MbrEntry {
+                number,
+                type_id,
+                is_active: flag != 0,
+                start_bytes,
+                len_bytes,
+            },
+        )
+        .collect())
 }
 
 fn partition(

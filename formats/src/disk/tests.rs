@@ -200,6 +200,66 @@ fn damaged_tables_are_errors() {
     assert!(read_partitions(&start[..600].to_vec()).is_err());
 }
 
+/// The first sector of a disk of 64 MiB, the rest of which is empty, with entries of an MBR.
+fn with_mbr(entries: &[(u8, u8, u32, u32)]) -> Extents {
+    let mut mbr = vec![0; 512];
+    mbr[510..].copy_from_slice(&[0x55, 0xaa]);
+    for (slot, (flag, type_id, start, len)) in mbr[446..510].chunks_exact_mut(16).zip(entries) {
+        (slot[0], slot[4]) = (*flag, *type_id);
+        slot[8..12].copy_from_slice(&start.to_le_bytes());
+        slot[12..].copy_from_slice(&len.to_le_bytes());
+    }
+    let mut disk = Extents::new(64 << 20);
+    disk.place(0, mbr).unwrap();
+    disk
+}
+
+#[test]
+fn a_disk_without_a_gpt_is_told_from_one_that_lost_its_mbr() {
+    let kind = |disk: &dyn Payload| read_partitions(disk).unwrap_err().kind;
+    let empty = Extents::new(64 << 20);
+    assert!(matches!(kind(&empty), ReadErrorKind::NoGpt));
+    assert!(matches!(kind(&vec![0; 512]), ReadErrorKind::NoGpt));
+    let mbr = with_mbr(&[(0x80, 0x0c, 2048, 100_000)]);
+    assert!(matches!(kind(&mbr), ReadErrorKind::NoGpt));
+    // The table alone is left, or its copy at the end.
+    let disk = build(esp(), &with_everything()).unwrap().content;
+    let mut bytes = vec![0; usize::try_from(disk.len_bytes()).unwrap()];
+    disk.read_exact_at(0, &mut bytes).unwrap();
+    for wiped in [512, 1 << 20] {
+        bytes[..wiped].fill(0);
+        assert!(matches!(kind(&bytes), ReadErrorKind::Mbr), "{wiped}");
+    }
+}
+
+#[test]
+fn the_entries_of_an_mbr_are_read_where_they_make_sense() {
+    let read = |entries: &[_]| read_mbr(&with_mbr(entries)).unwrap();
+    let (active, other) = ((0x80, 0x0c, 2048, 100_000), (0, 0x83, 102_048, 29_024));
+    let expected = |number, type_id, is_active, start: u64, len: u64| MbrEntry {
+        number,
+        type_id,
+        is_active,
+        start_bytes: start * 512,
+        len_bytes: len * 512,
+    };
+    let first = expected(1, 0x0c, true, 2048, 100_000);
+    assert_eq!(read(&[active]), std::slice::from_ref(&first));
+    let third = expected(3, 0x83, false, 102_048, 29_024);
+    assert_eq!(read(&[active, (0, 0, 0, 0), other]), [first, third]);
+    // Past the end, empty, at the MBR itself, and with a flag that there is not.
+    for wrong in [
+        (0, 0x83, 102_048, 29_025),
+        (0, 0x83, 2048, 0),
+        (0, 0x83, 0, 2048),
+        (0x20, 0x83, 2048, 2048),
+    ] {
+        assert_eq!(read(&[active, wrong]), [], "{wrong:?}");
+    }
+    assert_eq!(read_mbr(&Extents::new(1 << 20)).unwrap(), []);
+    assert!(read_mbr(&vec![0; 511]).is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 

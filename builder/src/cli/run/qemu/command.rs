@@ -138,6 +138,11 @@ impl Machine {
         Ok(out)
     }
 
+    /// Whether it runs with KVM, which may be there and broken, as inside of virtual machines.
+    pub(super) fn may_use_kvm(&self) -> bool {
+        self.accelerator().starts_with("kvm")
+    }
+
     fn accelerator(&self) -> &'static str {
         match self.kvm {
             Some(true) => "kvm",

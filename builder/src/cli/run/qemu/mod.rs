@@ -319,7 +319,13 @@ pub(super) fn run(args: &QemuArgs, progress: &Progress) -> Result<(), CliError> 
         .map_err(|error| CliError::Setup(format!("can't run {program}: {error}")))?;
     match status.success() {
         true => Ok(()),
-        false => Err(CliError::Setup(format!("QEMU failed ({status})"))),
+        false => Err(CliError::Setup(format!(
+            "QEMU failed ({status}){}",
+            match plan.machine.may_use_kvm() {
+                true => "; --kvm=false does without the processor's virtualization",
+                false => "",
+            }
+        ))),
     }
 }
 

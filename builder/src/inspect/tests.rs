@@ -1,0 +1,80 @@
+use std::sync::Arc;
+
+use formats::payload::{Extents, Payload};
+use formats::qcow2::write_qcow2;
+
+use super::*;
+
+fn report(bytes: Vec<u8>) -> Report {
+    let bytes: Arc<dyn Payload> = Arc::new(bytes);
+    inspect_bytes("file", &bytes, None, Options::default()).unwrap()
+}
+
+fn text<'a>(section: &'a Section, key: &str) -> &'a str {
+    match section.get(key) {
+        Some(Value::Text(text)) => text,
+        other => panic!("{key}: {other:?}"),
+    }
+}
+
+fn qcow2(disk: &Extents) -> Vec<u8> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    write_qcow2(&mut out, disk).unwrap();
+    out.into_inner()
+}
+
+/// A disk of 64 MiB with one partition in its MBR.
+fn mbr_disk() -> Extents {
+    let mut mbr = vec![0; 512];
+    mbr[446..462].copy_from_slice(&[0x80, 0, 0, 0, 0x0c, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0]);
+    mbr[510..].copy_from_slice(&[0x55, 0xaa]);
+    let mut disk = Extents::new(64 << 20);
+    disk.place(0, mbr).unwrap();
+    disk
+}
+
+#[test]
+fn an_empty_disk_is_not_a_damaged_one() {
+    let report = report(qcow2(&Extents::new(64 << 20)));
+    assert_eq!(report.problems, [""; 0]);
+    assert_eq!(text(&report.section, "partition_table"), "none");
+}
+
+#[test]
+fn partitions_of_an_mbr_are_listed() {
+    let disk = mbr_disk();
+    let mut raw = vec![0; 64 << 20];
+    disk.read_exact_at(0, &mut raw).unwrap();
+    for (kind, bytes) in [("disk", raw), ("qcow2", qcow2(&disk))] {
+        let report = report(bytes);
+        assert_eq!(report.problems, [""; 0]);
+        assert_eq!(text(&report.section, "kind"), kind);
+        assert_eq!(text(&report.section, "partition_table"), "MBR");
+        let Some(Value::Table(rows)) = report.section.get("partitions") else {
+            panic!("{report}");
+        };
+        assert_eq!(rows.len(), 1);
+        assert_eq!(text(&rows[0], "type"), "0x0c");
+        assert_eq!(rows[0].get("start_bytes"), Some(&Value::Number(1 << 20)));
+        assert_eq!(rows[0].get("partition_bytes"), Some(&Value::Bytes(1 << 20)));
+    }
+}
+
+#[test]
+fn what_is_not_read_is_told_from_what_is_damaged() {
+    let whole = qcow2(&mbr_disk());
+    let mut small_clusters = whole.clone();
+    small_clusters[23] = 12;
+    let split = b"# Disk DescriptorFile\ncreateType=\"twoGbMaxExtentSparse\"\nRW 4192256 SPARSE \"a-s001.vmdk\"\n";
+    for (bytes, why) in [
+        (small_clusters, "cluster size"),
+        (split.to_vec(), "no raw disk"),
+    ] {
+        let report = report(bytes);
+        assert!(report.unread);
+        assert_eq!(report.problems.len(), 1);
+        assert!(report.problems[0].contains(why), "{report}");
+    }
+    let cut = report(whole[..whole.len() / 2].to_vec());
+    assert!(!cut.unread && !cut.problems.is_empty(), "{cut}");
+}
