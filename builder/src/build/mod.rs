@@ -112,12 +112,27 @@ pub fn resolve(moby: &Moby, context: &Context<'_>) -> Result<Resolved, BuildErro
     let mut step = context.progress.step(Step::Resolve);
     let before = context.images.fetched_bytes();
     let images = resolve_all(context.images, &names)?;
+    warn_of_other_platforms(&images, context);
     step.add(StepBytes {
         fetched_bytes: context.images.fetched_bytes() - before,
         reused_bytes: context.images.reused_bytes(),
         ..StepBytes::default()
     });
     Ok(Resolved { names, images })
+}
+
+/// A name without an index, or a digest of one platform's manifest, stands for that platform's image
+/// whatever is built. Images of data alone may well be meant.
+fn warn_of_other_platforms(images: &[ResolvedImage], context: &Context<'_>) {
+    let wanted = context.images.platform();
+    for image in images {
+        if let Some(own) = image.other_platform(wanted) {
+            let name = &image.reference;
+            context.progress.warn(format!(
+                "{name} is an image for {own}, and {wanted} is built: programs in it will not run"
+            ));
+        }
+    }
 }
 
 /// Resolves every name. What is missing offline is reported together, other errors one by one.

@@ -73,6 +73,18 @@ pub struct ResolvedImage {
     pub sboms: Vec<SbomDescriptor>,
 }
 
+impl ResolvedImage {
+    /// The platform that the image's config names, where it is another system or processor.
+    pub fn other_platform(&self, wanted: &Platform) -> Option<String> {
+        let os = self.config.os().to_string();
+        let architecture = self.config.architecture().to_string();
+        let is_known = |name: &str| !name.is_empty() && name != "unknown";
+        let is_other = |own: &str, wanted: &str| is_known(own) && own != wanted;
+        (is_other(&os, &wanted.os) || is_other(&architecture, &wanted.architecture))
+            .then(|| document::config_platform(&self.config))
+    }
+}
+
 /// How images are looked for.
 pub struct ImagesOptions {
     /// Which image of an index is meant.

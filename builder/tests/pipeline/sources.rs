@@ -2,9 +2,10 @@
 
 use lkbuild::registry::local::LocalSource;
 use lkbuild::registry::remote::{Remote, RemoteOptions};
-use testdata::{Layout, Registry};
+use testdata::{Image, Layer, Layout, Registry};
 
 use crate::lab::{Lab, Options, files};
+use crate::program::{Bench, shown};
 use crate::system;
 
 #[test]
@@ -95,4 +96,24 @@ fn a_damaged_blob_is_fetched_again() {
             lab.assert_store_is_good();
         }
     }
+}
+
+/// A digest of one platform's manifest, or a name without an index, stands for that image always.
+#[test]
+fn an_image_of_another_platform_is_warned_of() {
+    let image = |platform: &str| {
+        let image = Image::new().layer(&Layer::new().file("bin/x", "x"));
+        image.platforms([platform]).plain_manifest()
+    };
+    let images = Layout::new()
+        .image("test/amd:1", &image("linux/amd64"))
+        .image("test/arm:1", &image("linux/arm64/v8"))
+        .image("test/data:1", &image("linux/unknown"));
+    let bench = Bench::new(&images);
+    let yaml = "init:\n  - test/amd:1\n  - test/arm:1\n  - test/data:1\n";
+    let (output, _) = bench.build_with(yaml, &["--offline"]);
+    let text = shown(&output);
+    let warning = "docker.io/test/arm:1 is an image for linux/arm64/v8, and linux/amd64 is built";
+    assert!(text.contains(warning), "{text}");
+    assert_eq!(text.matches("is an image for").count(), 1, "{text}");
 }
