@@ -270,6 +270,17 @@ fn a_yaml_on_the_web_is_fetched_in_the_same_ways() {
     );
 }
 
+/// It is the proxy that answers, not the registry.
+#[test]
+fn a_proxy_that_wants_a_password_is_named() {
+    let proxy = Server::new(|_| Reply::status(407));
+    let host = format!("{NAME}:5000");
+    Attempt::new(&host)
+        .env("HTTP_PROXY", &format!("http://{}", proxy.host()))
+        .arg(&["--insecure-registry", &host])
+        .fails(&[&host, "407", proxy.host(), "HTTP_PROXY"]);
+}
+
 /// What would be passed over, or fail much later with a riddle.
 #[test]
 fn ways_that_make_no_sense_are_refused_at_once() {

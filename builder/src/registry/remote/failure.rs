@@ -7,6 +7,7 @@ use reqwest::{Response, StatusCode};
 use super::super::error::RegistryErrorKind;
 use super::endpoint::Endpoint;
 use super::options::RemoteOptions;
+use super::proxy::Setting;
 
 /// A request that failed, and whether it may be tried again (and when).
 pub(super) struct Failure {
@@ -37,6 +38,14 @@ impl RemoteOptions {
             return Failure::fatal(RegistryErrorKind::Denied {
                 host,
                 status: status.as_u16(),
+            });
+        }
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            let proxy = self.proxies.towards(response.url());
+            return Failure::fatal(RegistryErrorKind::Unreachable {
+                host,
+                reason: "a proxy wants a user and a password (407)".into(),
+                hint: proxy.map(Setting::hint).unwrap_or_default(),
             });
         }
         let passes = status.is_server_error()
