@@ -228,9 +228,9 @@ fn check_sums(source: &LocalSource) -> Result<(), String> {
     else {
         return Ok(());
     };
-    // As bundles are written: what is between the files has no checksum.
+    // What is between the files has no checksum.
     if !source.is_exact() {
-        return Err("there is something between its files, or behind the last".into());
+        return Err("bytes between its files, or behind the last, are not zeros".into());
     }
     let sums = String::from_utf8(sums).map_err(|_| format!("{SUMS_FILE} is no text"))?;
     for line in sums.lines() {

@@ -28,6 +28,8 @@ const TAR_BLOCK_BYTES: u64 = 512;
 const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
 /// Two blocks of zeros.
 const END_BYTES: usize = 1024;
+/// Tar programs fill up 10 KiB, unless they are told otherwise.
+const MAX_RECORD_BYTES: usize = 1 << 20;
 const MAX_FILES: usize = 100_000;
 /// What a tar may have of headers (long names, PAX records, sparse maps) before one file, in bytes.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
@@ -47,7 +49,7 @@ pub struct LocalSource {
     made: HashMap<Digest, Vec<u8>>,
     /// Blobs of `docker save`, by digest.
     layers: HashMap<Digest, String>,
-    /// There is nothing but files and zeros in the tar, and nothing behind its end.
+    /// There is nothing but files and zeros in the tar.
     exact: bool,
 }
 
@@ -259,7 +261,7 @@ impl LocalSource {
             .map(|(name, entry)| (name.as_ref(), entry))
     }
 
-    /// Whether there is nothing in the tar but files and zeros, and nothing behind its end.
+    /// Whether there is nothing in the tar but files and zeros.
     pub(crate) fn is_exact(&self) -> bool {
         self.exact
     }
@@ -374,7 +376,7 @@ impl Source for LocalSource {
 struct Scanned {
     /// Offset and length of each regular file.
     files: HashMap<String, (u64, u64)>,
-    /// All other bytes but headers are zeros, and there are no more of them than a tar needs.
+    /// All other bytes but headers are zeros, and headers are as tar programs write them.
     exact: bool,
 }
 
@@ -427,18 +429,33 @@ fn scan_tar(path: &Path) -> io::Result<Scanned> {
     let mut zeros = [1; END_BYTES];
     let end = end.next_multiple_of(TAR_BLOCK_BYTES);
     file.read_exact_at(&mut zeros, end).map_err(|_| cut())?;
-    exact &= length == end + END_BYTES as u64;
+    exact &= zeros_to_end(&file, end)?;
     match zeros.iter().all(|&byte| byte == 0) {
         true => Ok(Scanned { files, exact }),
         false => Err(cut()),
     }
 }
 
-/// Whether the checksum of a header, the one field that it does not cover, is spelled as we write it.
+/// Whether the checksum of a header, the one field that it does not cover, is spelled as we write it or
+/// as others do.
 fn has_plain_checksum(header: &tar::Header) -> bool {
-    let mut plain = header.clone();
-    plain.set_cksum();
-    plain.as_bytes() == header.as_bytes()
+    let own = &header.as_old().cksum;
+    header.cksum().is_ok_and(|sum| {
+        *own == *format!("{sum:07o}\0").as_bytes() || *own == *format!("{sum:06o}\0 ").as_bytes()
+    })
+}
+
+/// Whether nothing but zeros is behind a place, as tar programs fill up their last record.
+fn zeros_to_end(file: &File, mut place: u64) -> io::Result<bool> {
+    let mut buffer = [0; 1 << 13];
+    for _ in 0..MAX_RECORD_BYTES / buffer.len() {
+        match file.read_at(&mut buffer, place)? {
+            0 => return Ok(true),
+            read if buffer[..read].iter().any(|&byte| byte != 0) => return Ok(false),
+            read => place += read as u64,
+        }
+    }
+    Ok(false)
 }
 
 /// Whether what is between the end of a file and the next block is zeros, as far as it is there.
