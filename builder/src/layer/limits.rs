@@ -49,7 +49,7 @@ impl Default for Limits {
             image_entries: 8_000_000,
             links: 255,
             link_steps: 100_000_000,
-            metadata_bytes: 256 << 20,
+            metadata_bytes: 512 << 20,
         }
     }
 }
