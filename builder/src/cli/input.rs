@@ -78,6 +78,12 @@ fn bounded(input: impl Read) -> io::Result<Vec<u8>> {
 
 /// Fetches a YAML in the way in which registries are reached.
 fn fetch(url: &str, options: &RemoteOptions) -> Result<Vec<u8>, String> {
+    let problem = reqwest::Url::parse(url)
+        .ok()
+        .and_then(|url| options.proxies.problem(&url));
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

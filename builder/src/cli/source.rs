@@ -261,7 +261,7 @@ impl SourceArgs {
         Ok(RemoteOptions {
             insecure,
             mirrors: mirrors.map(|m| (m.of.clone(), m.url.clone())).collect(),
-            proxies: Proxies::from_environment().map_err(CliError::Usage)?,
+            proxies: Proxies::from_environment(),
             ca_certificates: certificates.collect::<Result<_, _>>()?,
             credentials: Box::new(credentials::lookup),
             ..RemoteOptions::default()

@@ -301,8 +301,15 @@ fn ways_that_make_no_sense_are_refused_at_once() {
     refused(environment, 2, &["a b", "https://HOST"]);
     let insecure = attempt().arg(&["--insecure-registry", "http://registry.invalid"]);
     refused(insecure, 2, &["--insecure-registry", "without http://"]);
-    let proxy = attempt().env("HTTPS_PROXY", "socks5://me:s3cret@proxy.lab");
-    refused(proxy, 2, &["HTTPS_PROXY", "http://HOST:PORT"]);
+    let socks = "socks5://me:s3cret@proxy.lab";
+    let proxy = attempt().env("HTTPS_PROXY", socks);
+    refused(proxy, 4, &["HTTPS_PROXY can't be used", "http://HOST:PORT"]);
+    // No matter where it is not needed.
+    if let Some(registry) = registry() {
+        Attempt::new(&registry.host())
+            .env("ALL_PROXY", socks)
+            .succeeds();
+    }
     let configured = attempt().config("insecure-registries = ['http://registry.invalid']");
     refused(configured, 3, &["config.toml", "line 1", "without http://"]);
     let missing = attempt().arg(&["--config", "nope.toml"]);

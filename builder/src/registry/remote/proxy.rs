@@ -15,33 +15,36 @@ pub struct Proxies {
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     variable: &'static str,
-    pub(super) url: Url,
+    /// `None` where it is no URL.
+    pub(super) url: Option<Url>,
+    /// Why it can't be used.
+    problem: Option<String>,
 }
 
 impl Proxies {
     /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` (for both) and `NO_PROXY` of this process say,
-    /// or the same in lower case. This machine itself is reached without a proxy.
-    ///
-    /// # Errors
-    /// Where a variable names no proxy that can be spoken with. The message does not repeat it, as
-    /// it may hold a password.
-    pub fn from_environment() -> Result<Self, String> {
+    /// or the same in lower case. This machine itself is reached without a proxy. One that can't be
+    /// spoken with is no matter until it is needed.
+    pub fn from_environment() -> Self {
         let all = ["ALL_PROXY", "all_proxy"];
         let first = |names: [&'static str; 2]| {
             let mut set = names.into_iter().chain(all).filter_map(|name| {
                 let value = std::env::var(name).ok();
                 value.filter(|v| !v.is_empty()).map(|value| (name, value))
             });
-            let found = set.next();
-            found
-                .map(|(name, value)| Setting::parse(name, &value))
-                .transpose()
+            set.next().map(|(name, value)| Setting::parse(name, &value))
         };
-        Ok(Proxies {
-            http: first(["HTTP_PROXY", "http_proxy"])?,
-            https: first(["HTTPS_PROXY", "https_proxy"])?,
+        Proxies {
+            http: first(["HTTP_PROXY", "http_proxy"]),
+            https: first(["HTTPS_PROXY", "https_proxy"]),
             direct: NoProxy::from_environment(),
-        })
+        }
+    }
+
+    /// Why the proxy on the way to a URL can't be used. The message does not repeat what names it,
+    /// as that may hold a password.
+    pub(crate) fn problem(&self, url: &Url) -> Option<String> {
+        self.towards(url)?.problem.clone()
     }
 
     /// The proxy on the way to a URL.
@@ -58,24 +61,33 @@ impl Proxies {
 }
 
 impl Setting {
-    fn parse(variable: &'static str, value: &str) -> Result<Self, String> {
-        let wrong =
-            |why: &str| format!("{variable} can't be used: {why}; write it as http://HOST:PORT");
+    fn parse(variable: &'static str, value: &str) -> Self {
         let value = value.trim();
         let text = match value.contains("://") {
             true => value.to_owned(),
             false => format!("http://{value}"),
         };
-        let url = Url::parse(&text).map_err(|e| wrong(&e.to_string()))?;
-        match url.scheme() {
-            "http" | "https" => Ok(Setting { variable, url }),
-            _ => Err(wrong("only http:// and https:// proxies are spoken with")),
+        let (url, why) = match Url::parse(&text) {
+            Err(e) => (None, Some(e.to_string())),
+            Ok(url) if matches!(url.scheme(), "http" | "https") => (Some(url), None),
+            Ok(url) => {
+                let why = "only http:// and https:// proxies are spoken with";
+                (Some(url), Some(why.into()))
+            }
+        };
+        let problem =
+            why.map(|why| format!("{variable} can't be used: {why}; write it as http://HOST:PORT"));
+        Setting {
+            variable,
+            url,
+            problem,
         }
     }
 
     /// For a message of what failed on the way through it.
     pub(super) fn hint(&self) -> String {
-        let (host, variable) = (super::endpoint::authority(&self.url), self.variable);
+        let host = self.url.as_ref().map(super::endpoint::authority);
+        let (host, variable) = (host.unwrap_or_default(), self.variable);
         format!(
             "; the way goes through the proxy {host} of {variable} (NO_PROXY lists what is reached \
              without it)"
@@ -88,13 +100,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_that_names_no_proxy_is_refused_without_its_password() {
+    fn a_variable_that_names_no_proxy_is_told_without_its_password() {
         for (good, url) in [
             ("proxy.lab:3128", "http://proxy.lab:3128/"),
             ("http://u:p@proxy.lab", "http://u:p@proxy.lab/"),
             (" https://proxy.lab:1 ", "https://proxy.lab:1/"),
         ] {
-            assert_eq!(Setting::parse("ALL_PROXY", good).unwrap().url.as_str(), url);
+            let setting = Setting::parse("ALL_PROXY", good);
+            assert_eq!(setting.url.unwrap().as_str(), url);
+            assert_eq!(setting.problem, None);
         }
         for bad in [
             "socks5://u:hunter2@proxy",
@@ -102,7 +116,7 @@ mod tests {
             "http://u:hunter2@a b",
             "ftp://x",
         ] {
-            let error = Setting::parse("ALL_PROXY", bad).unwrap_err();
+            let error = Setting::parse("ALL_PROXY", bad).problem.unwrap();
             assert!(error.starts_with("ALL_PROXY can't be used"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }

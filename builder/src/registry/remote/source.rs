@@ -96,7 +96,7 @@ pub(crate) fn http_client(
     let proxies = options.proxies.clone();
     let proxy = reqwest::Proxy::custom(move |url| {
         let setting = proxies.towards(url)?;
-        Some(setting.url.clone())
+        setting.url.clone()
     });
     let mut builder = reqwest::Client::builder()
         .proxy(proxy)
