@@ -261,8 +261,25 @@ impl Seek for PendingFile {
     }
 }
 
-fn named(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+/// An I/O error that names the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}", .0.path.display(), .0.source)]
+struct Named(WriteFileError);
+
+fn named(path: &Path, source: io::Error) -> io::Error {
+    let path = path.to_owned();
+    io::Error::new(source.kind(), Named(WriteFileError { path, source }))
+}
+
+impl WriteFileError {
+    /// What went wrong with the file at `path`, if the error does not name one itself.
+    pub(crate) fn new(path: &Path, error: io::Error) -> Self {
+        let path = path.to_owned();
+        match error.downcast() {
+            Ok(Named(error)) => error,
+            Err(source) => WriteFileError { path, source },
+        }
+    }
 }
 
 /// Syncs all files, then names them, in order. If syncing fails, none has got its name.

@@ -66,12 +66,17 @@ pub struct FilePayload {
 }
 
 impl FilePayload {
-    /// Of all of `file`.
+    /// Of all of `file`, which may be a disk.
     ///
     /// # Errors
     /// If its length can't be read.
     pub fn new(file: File) -> io::Result<Self> {
-        let len_bytes = file.metadata()?.len();
+        let metadata = file.metadata()?;
+        let len_bytes = match metadata.is_file() {
+            true => metadata.len(),
+            // A device has none in its metadata.
+            false => (&file).seek(SeekFrom::End(0))?,
+        };
         Ok(Self { file, len_bytes })
     }
 }
@@ -396,6 +401,38 @@ pub fn crc32(payload: &dyn Payload) -> io::Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_has_its_own_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        std::fs::write(&path, vec![b'd'; 1 << 20]).unwrap();
+        let losetup = |arguments: &[&str]| {
+            let output = std::process::Command::new("losetup")
+                .args(arguments)
+                .output();
+            output.ok().filter(|output| output.status.success())
+        };
+        let Some(made) = losetup(&["-f", "--show", path.to_str().unwrap()]) else {
+            println!("skipped: no loop device to be had");
+            return;
+        };
+        let device = String::from_utf8(made.stdout).unwrap();
+        let payload = File::open(device.trim()).and_then(FilePayload::new);
+        losetup(&["-d", device.trim()]).unwrap();
+        let payload = payload.unwrap();
+        assert_eq!(payload.len_bytes(), 1 << 20);
+        let mut end = [0; 4];
+        payload.read_exact_at((1 << 20) - 4, &mut end).unwrap();
+        assert_eq!(&end, b"dddd");
+    }
+
+    #[test]
+    fn a_pipe_is_no_payload() {
+        let (reader, _writer) = io::pipe().unwrap();
+        let file = File::from(std::os::fd::OwnedFd::from(reader));
+        assert!(FilePayload::new(file).is_err());
+    }
 
     #[test]
     fn extents_read_as_their_payloads_with_zeros_between() {

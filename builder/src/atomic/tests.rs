@@ -196,6 +196,15 @@ fn a_missing_folder_or_a_folder_in_the_way_is_named() {
 }
 
 #[test]
+fn an_error_names_its_file_once() {
+    let full = || io::Error::from(io::ErrorKind::StorageFull);
+    for error in [full(), named(Path::new("a"), full())] {
+        let error = WriteFileError::new(Path::new("a"), error);
+        assert_eq!(error.to_string(), format!("can't write a: {}", full()));
+    }
+}
+
+#[test]
 fn a_device_keeps_its_name() {
     assert!(is_stream(Path::new("/dev/null")));
     let dir = tempfile::tempdir().unwrap();

@@ -73,16 +73,21 @@ impl Inspector {
         }
         section = section.table("boot_entries", rows);
         // An ISO that boots from a stick, too, has a partition table in its system area.
-        if let Ok(partitions) = read_partitions(image) {
-            let rows = partitions.iter().map(|entry| {
-                Section::default()
-                    .number("number", entry.number as u64)
-                    .text("name", &entry.name)
-                    .text("type", type_name(&entry.type_guid))
-                    .number("start_bytes", entry.start_bytes)
-                    .bytes("partition_bytes", entry.len_bytes)
-            });
-            section = section.table("partitions", rows.collect());
+        match read_partitions(image) {
+            Ok(partitions) => {
+                let rows = partitions.iter().map(|entry| {
+                    Section::default()
+                        .number("number", entry.number as u64)
+                        .text("name", &entry.name)
+                        .text("type", type_name(&entry.type_guid))
+                        .number("start_bytes", entry.start_bytes)
+                        .bytes("partition_bytes", entry.len_bytes)
+                });
+                section = section.table("partitions", rows.collect());
+            }
+            // Tables of others are not always to the letter: only ours are held against it.
+            Err(error) if !told.is_empty() => self.problem(error.to_string()),
+            Err(_) => {}
         }
         // One that does not boot may hold a system as a tree.
         let is_tree = entries.is_empty();

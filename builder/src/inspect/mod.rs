@@ -23,7 +23,9 @@ mod report;
 mod squashfs;
 mod tar;
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,7 +51,7 @@ pub enum InspectError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It is nothing that is known here.
     #[error(
@@ -70,6 +72,21 @@ fn part(whole: &Bytes, start: u64, len_bytes: u64) -> Option<Bytes> {
     Some(Arc::new(part))
 }
 
+/// Opens what is read by place: a file or a disk.
+pub(crate) fn open_by_place(path: &Path) -> io::Result<FilePayload> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    // It would wait for somebody to write to it.
+    if kind.is_fifo() {
+        return Err(io::Error::other(
+            "is a pipe, which can't be read by place: write it to a file",
+        ));
+    }
+    FilePayload::new(File::open(path)?)
+}
+
 /// Says what a file is.
 ///
 /// # Errors
@@ -79,11 +96,7 @@ pub fn inspect(path: &Path, options: Options) -> Result<Report, InspectError> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(open)?;
-    if file.metadata().map_err(open)?.is_dir() {
-        return Err(open(std::io::ErrorKind::IsADirectory.into()));
-    }
-    let bytes: Bytes = Arc::new(FilePayload::new(file).map_err(open)?);
+    let bytes: Bytes = Arc::new(open_by_place(path).map_err(open)?);
     let report = inspect_bytes(&path.display().to_string(), &bytes, Some(path), options);
     report.ok_or_else(|| InspectError::Unknown {
         path: path.to_owned(),

@@ -18,7 +18,7 @@ fn text<'a>(section: &'a Section, key: &str) -> &'a str {
 }
 
 fn qcow2(disk: &Extents) -> Vec<u8> {
-    let mut out = std::io::Cursor::new(Vec::new());
+    let mut out = io::Cursor::new(Vec::new());
     write_qcow2(&mut out, disk).unwrap();
     out.into_inner()
 }
@@ -31,6 +31,16 @@ fn mbr_disk() -> Extents {
     let mut disk = Extents::new(64 << 20);
     disk.place(0, mbr).unwrap();
     disk
+}
+
+#[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let error = inspect(&path, Options::default()).unwrap_err();
+    assert!(error.to_string().contains("is a pipe"), "{error}");
 }
 
 #[test]

@@ -541,10 +541,6 @@ impl<'a> Job<'a> {
 pub(super) fn at(file: &PendingFile, error: io::Error) -> OutputError {
     match inside(&error) {
         Some(_) => OutputError::Io(error),
-        None => WriteFileError {
-            path: file.path().to_owned(),
-            source: error,
-        }
-        .into(),
+        None => WriteFileError::new(file.path(), error).into(),
     }
 }

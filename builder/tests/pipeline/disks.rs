@@ -259,6 +259,28 @@ fn an_appliance_is_as_the_options_say() {
 }
 
 #[test]
+fn an_iso_with_a_damaged_partition_table_is_damaged() {
+    let bench = Bench::new(&images(bz_image()));
+    build(&bench, "iso", &[]);
+    let path = bench.out().join("os.iso");
+    let whole = std::fs::read(&path).unwrap();
+    let inspect = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let arguments = ["inspect", path.to_str().unwrap()];
+        bench.lkbuild(&arguments).output().unwrap()
+    };
+    let output = inspect(&whole);
+    assert!(output.status.success(), "{}", shown(&output));
+    // Type and magic of the MBR; the header's checksum, an entry, one that is not in use.
+    for at in [450, 511, 512 + 17, 1024 + 32, 1024 + 20 * 128] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        let output = inspect(&damaged);
+        assert_eq!(output.status.code(), Some(16), "{at}: {}", shown(&output));
+    }
+}
+
+#[test]
 fn kernel_and_squashfs_hold_the_system() {
     let bench = Bench::new(&system::images());
     let formats = "kernel+squashfs,kernel+initrd,tar";

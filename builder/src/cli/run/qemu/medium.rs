@@ -1,6 +1,5 @@
 //! What a file is that somebody wants to boot.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ use formats::vhd::VhdReader;
 use formats::vmdk::{SparseReader, read_flat};
 
 use crate::cli::CliError;
-use crate::inspect::{Options, Value, inspect_bytes};
+use crate::inspect::{Options, Value, inspect_bytes, open_by_place};
 
 /// What a file that ends a name of LinuxKit's is.
 const KERNEL: &str = "-kernel";
@@ -205,13 +204,12 @@ impl Found {
 }
 
 fn open(path: &Path) -> Result<FilePayload, CliError> {
-    let file = File::open(path).map_err(|source| match source.kind() {
+    open_by_place(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => file_error(path)(io::Error::other(
             "there is no such file, and no NAME-kernel for it either",
         )),
         _ => file_error(path)(source),
-    })?;
-    FilePayload::new(file).map_err(file_error(path))
+    })
 }
 
 /// What a file begins with: enough to see an ISO.
@@ -311,6 +309,12 @@ fn kernel(prefix: PathBuf) -> Result<Found, CliError> {
         Err(formats::boot::kernel::ReadKernelError::Kernel(_)) => None,
         Err(other) => return Err(error(&other)),
     };
+    if !initrd.exists() {
+        return Err(file_error(&initrd)(io::Error::other(
+            "is not there, and a system whose tree is a squashfs or an ISO is not booted here: \
+             build kernel+initrd",
+        )));
+    }
     let ram = Ram::Initrd(Arc::new(open(&initrd)?));
     let payload = open(&cmdline)?;
     if payload.len_bytes() > TEXT_MAX_BYTES {

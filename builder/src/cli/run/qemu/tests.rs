@@ -323,10 +323,12 @@ fn what_makes_no_sense_is_refused() {
     let appliance = fs::read(folder.path().join("os.ova")).unwrap();
     folder.put("cut.ova", &appliance[..appliance.len() - 2000]);
     folder.put("os.tar.gz", b"\x1f\x8b\x08");
+    folder.put("tree-kernel", b"\x7fELF");
     folder.put("notes.txt", b"hello");
     for (arguments, expected) in [
         (&["DIR/none"][..], "no NAME-kernel"),
         (&["DIR"], "folder"),
+        (&["DIR/tree"], "tree-initrd.img: is not there"),
         (&["DIR/os.tar"], "a tar that QEMU can't boot: appliance"),
         (&["DIR/cut.ova"], "can't boot: appliance"),
         (&["--persist", "DIR/os.ova"], "unpack it"),
