@@ -6,6 +6,7 @@ use formats::boot::efi::read_loader;
 use formats::payload::{Extents, Payload};
 use formats::pe::{NewSection, PeFile, append};
 use lkbuild::inspect::{Options, inspect_bytes};
+use lkbuild::layer::path::misleads;
 
 use crate::disk_image::file;
 
@@ -21,7 +22,7 @@ pub fn inspect(data: &[u8]) {
             continue;
         };
         let shown = report.to_string();
-        let odd = |c: char| c.is_control() && c != '\n';
+        let odd = |c: char| misleads(c) && c != '\n';
         assert!(!shown.contains(odd), "{shown:?}");
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::CliError;
 use crate::inspect::{Options, inspect};
+use crate::progress::printable_json;
 
 const HELP: &str = "\
 Says what a kernel, initrd, ISO, disk (raw, VMDK, qcow2, VHD, OVA, gcp), tar, squashfs or UEFI program is and \
@@ -54,7 +55,10 @@ pub(super) fn run(args: &InspectArgs, json: bool) -> Result<(), CliError> {
     };
     let report = inspect(&args.file, options)?;
     let text = match json {
-        true => serde_json::to_string(&report).map_err(|e| CliError::Setup(e.to_string()))? + "\n",
+        true => {
+            let json = serde_json::to_string(&report);
+            printable_json(&json.map_err(|e| CliError::Setup(e.to_string()))?) + "\n"
+        }
         false => report.to_string(),
     };
     let written = io::stdout().write_all(text.as_bytes());

@@ -6,12 +6,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 use super::CliError;
 
 const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// Makes a file that may not grow any more (`ulimit -f`) an error of the write, not the end.
+pub(super) fn survive_file_limits() {
+    // Without it the signal ends the program: nothing is wrong then but the message.
+    let _ = flag::register(SIGXFSZ, Arc::default());
+}
 
 /// What signals do from now on; one for the whole program.
 pub(super) struct Interrupt {

@@ -120,6 +120,7 @@ pub fn run_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
+    interrupt::survive_file_limits();
     let progress = Progress::new(cli.style());
     let result = match cli.command {
         Command::Build(args) => build::run(*args, &progress),

@@ -7,6 +7,8 @@ use super::{Inspector, Section};
 
 /// Rows and groups that are kept, at most: real systems have fewer.
 pub(super) const KEPT_MAX: usize = 1_000_000;
+/// Bytes of paths in them, at most.
+const KEPT_PATH_BYTES_MAX: usize = 128 << 20;
 
 const S_IFMT: u32 = 0o170_000;
 const S_IFREG: u32 = 0o100_000;
@@ -103,6 +105,10 @@ pub(super) struct Names {
     groups: BTreeMap<Vec<u8>, Group>,
     files: Vec<Section>,
     security: Vec<Section>,
+    /// Bytes of paths in all of these.
+    path_bytes: usize,
+    /// There was too much to keep all.
+    is_cut: bool,
     /// What the system says of itself, where nothing better tells its images.
     pub(super) metadata: Option<Metadata>,
 }
@@ -126,12 +132,12 @@ impl Names {
         inspector: &Inspector,
     ) {
         let group = group_of(name.path);
-        if self.groups.len() < KEPT_MAX || self.groups.contains_key(&group) {
+        if self.groups.contains_key(&group) || self.keeps(self.groups.len(), &group) {
             let group = self.groups.entry(group).or_default();
             group.files += u64::from(name.is_file());
             group.bytes = group.bytes.saturating_add(name.bytes);
         }
-        if inspector.options.files && self.files.len() < KEPT_MAX {
+        if inspector.options.files && self.keeps(self.files.len(), name.path) {
             let row = Section::default()
                 .text("mode", format!("{:06o}", name.mode))
                 .number("uid", u64::from(name.uid))
@@ -140,19 +146,30 @@ impl Names {
                 .text("path", name.path);
             self.files.push(row);
         }
-        if inspector.options.security && self.security.len() < KEPT_MAX {
+        if inspector.options.security {
             let mut what = name.rights();
             if let Some(value) = capability {
                 let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
                 what.push(format!("capabilities {hex}"));
             }
-            if !what.is_empty() {
+            if !what.is_empty() && self.keeps(self.security.len(), name.path) {
                 let row = Section::default()
                     .text("what", what.join(", "))
                     .text("path", name.path);
                 self.security.push(row);
             }
         }
+    }
+
+    /// Whether there is room for one more of so many, with this path.
+    fn keeps(&mut self, count: usize, path: &[u8]) -> bool {
+        let bytes = self.path_bytes.saturating_add(path.len());
+        if count >= KEPT_MAX || bytes > KEPT_PATH_BYTES_MAX {
+            self.is_cut = true;
+            return false;
+        }
+        self.path_bytes = bytes;
+        true
     }
 
     /// Adds what was found to a section: always by container, the rest if it is asked for.
@@ -189,6 +206,53 @@ impl Names {
             Some(metadata) => metadata.describe(section),
             None => section,
         };
+        // Nobody is to take a list for whole that is not.
+        let section = match self.is_cut {
+            true => section.flag("lists_are_cut", true),
+            false => section,
+        };
         section.table("content", groups.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::{Options, Value};
+
+    /// A list of rights that leaves some out must say so; three megabytes of gzip were gigabytes here.
+    #[test]
+    fn lists_are_bounded_in_bytes_and_say_that_they_are_cut() {
+        let inspector = Inspector {
+            options: Options {
+                files: true,
+                security: true,
+            },
+            path: None,
+            problems: Vec::new(),
+            unread: false,
+        };
+        let list = |count: u32, length: usize| {
+            let mut names = Names::default();
+            for n in 0..count {
+                let path = format!("containers/services/{n:0length$}/f").into_bytes();
+                let name = Name {
+                    mode: S_IFREG | SETUID | 0o755,
+                    uid: 0,
+                    gid: 0,
+                    bytes: 1,
+                    device: (0, 0),
+                    path: &path,
+                };
+                names.add(&name, None, &inspector);
+            }
+            assert!(names.path_bytes <= KEPT_PATH_BYTES_MAX);
+            names.describe(Section::default(), &inspector)
+        };
+        let whole = list(100, 10);
+        assert_eq!(whole.get("lists_are_cut"), None);
+        assert!(matches!(whole.get("security"), Some(Value::Table(rows)) if rows.len() == 100));
+        let cut = list(2000, 50_000);
+        assert_eq!(cut.get("lists_are_cut"), Some(&Value::Flag(true)));
     }
 }

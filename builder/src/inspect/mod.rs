@@ -46,7 +46,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// It can't be opened or read.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {source}", shown(.path))]
     Open {
         /// The file.
         path: PathBuf,
@@ -55,12 +55,18 @@ pub enum InspectError {
     },
     /// It is nothing that is known here.
     #[error(
-        "{}: no kernel, initrd, ISO, disk, VMDK, qcow2, VHD, OVA, tar, squashfs or UEFI program", .path.display()
+        "{}: no kernel, initrd, ISO, disk, VMDK, qcow2, VHD, OVA, tar, squashfs or UEFI program", shown(.path)
     )]
     Unknown {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// Files come with names of others.
+fn shown(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    crate::layer::Escaped(path.as_os_str().as_bytes()).to_string()
 }
 
 /// A file, or a part of one.

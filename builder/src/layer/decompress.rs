@@ -10,6 +10,16 @@ use formats::compress::reuse::{BlockLog, GzipBlocks};
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b, 0x08];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// A frame to be skipped (RFC 8878 3.1.2), which pzstd begins with; the first byte's lower half may be
+/// anything.
+const ZSTD_SKIPPABLE_MAGIC: [u8; 4] = [0x50, 0x2a, 0x4d, 0x18];
+/// What others compress with. A tar does not begin so: names hold letters.
+const OTHERS: [(&str, &[u8]); 3] = [
+    ("xz", &[0xfd, b'7', b'z', b'X', b'Z', 0]),
+    ("bzip2", b"BZh91AY&SY"),
+    ("lz4", &[0x04, 0x22, 0x4d, 0x18]),
+];
+const LONGEST_MAGIC_BYTES: u64 = 10;
 /// zstd's own default: larger windows need a flag there too, and memory here.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const BUFFER_BYTES: usize = 128 << 10;
@@ -30,12 +40,17 @@ impl BlobCompression {
     pub fn sniff(start: &[u8]) -> Self {
         if start.starts_with(GZIP_MAGIC) {
             BlobCompression::Gzip
-        } else if start.starts_with(ZSTD_MAGIC) {
+        } else if start.starts_with(ZSTD_MAGIC) || is_skippable(start) {
             BlobCompression::Zstd
         } else {
             BlobCompression::None
         }
     }
+}
+
+fn is_skippable(start: &[u8]) -> bool {
+    let [first, rest @ ..] = ZSTD_SKIPPABLE_MAGIC;
+    start.first().is_some_and(|byte| byte & 0xf0 == first) && start[1..].starts_with(&rest)
 }
 
 /// The uncompressed bytes of a blob, whatever its compression. When they are exhausted the blob has
@@ -55,11 +70,17 @@ pub fn decompress<'a, R: Read + Send + 'a>(
     remember_blocks: bool,
 ) -> io::Result<Plain<'a>> {
     let mut blob = BufReader::with_capacity(BUFFER_BYTES, blob);
-    // The first read may be short (it comes from a network); four bytes tell the format.
-    let mut start = Vec::with_capacity(ZSTD_MAGIC.len());
+    // The first read may be short (it comes from a network).
+    let mut start = Vec::new();
     (&mut blob)
-        .take(ZSTD_MAGIC.len() as u64)
+        .take(LONGEST_MAGIC_BYTES)
         .read_to_end(&mut start)?;
+    if let Some((name, _)) = OTHERS.iter().find(|(_, magic)| start.starts_with(magic)) {
+        let message = format!(
+            "it is compressed with {name}, and layers are compressed with gzip, zstd or not at all"
+        );
+        return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+    }
     let format = BlobCompression::sniff(&start);
     let blob = BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(start).chain(blob));
     let mut blocks = None;

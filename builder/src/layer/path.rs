@@ -41,6 +41,13 @@ pub fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|&b| b == b'/').filter(|c| !c.is_empty())
 }
 
+/// Whether a character steers a terminal or changes how a person reads what stands around it: control
+/// characters, marks that turn text around (Unicode's `Bidi_Control`), ends of lines and paragraphs.
+pub fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Shows a name from an image: valid UTF-8 as it is, control characters and stray bytes escaped.
 pub struct Escaped<'a>(pub &'a [u8]);
 
@@ -52,9 +59,7 @@ impl fmt::Display for Escaped<'_> {
         }
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                // Bidirectional controls reorder what a person reads.
-                if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-                {
+                if misleads(c) {
                     write!(f, "{}", c.escape_unicode())?;
                 } else {
                     f.write_char(c)?;

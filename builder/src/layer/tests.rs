@@ -356,6 +356,12 @@ fn control_characters_in_names_are_escaped() {
         Escaped("gr\u{fc}n\u{202e}".as_bytes()).to_string(),
         "gr\u{fc}n\\u{202e}"
     );
+    // All of Unicode's Bidi_Control, and what ends lines and paragraphs.
+    let marks = "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202d}\u{2066}\u{2069}";
+    let shown = Escaped(marks.as_bytes()).to_string();
+    assert_eq!(shown, marks.escape_unicode().to_string());
+    // Joiners are part of how words are written.
+    assert_eq!(Escaped("a\u{200d}b".as_bytes()).to_string(), "a\u{200d}b");
 }
 
 /// Three files, the second after 1536 bytes of headers, the third sparse with two ranges.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 pub use event::{Counters, Event, size};
 pub use sink::Style;
+pub(crate) use sink::printable_json;
 pub use step::{Running, Step, StepBytes};
 
 use sink::Sink;

@@ -93,8 +93,8 @@ impl Sink {
     }
 
     fn json(&self, event: &Event, to_stdout: bool) {
-        if let Ok(mut line) = serde_json::to_string(event) {
-            line.push('\n');
+        if let Ok(line) = serde_json::to_string(event) {
+            let line = printable_json(&line) + "\n";
             if to_stdout {
                 self.write(&mut io::stdout(), &line);
             } else {
@@ -108,6 +108,20 @@ impl Sink {
         let _guard = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
     }
+}
+
+/// JSON that says the same, with escapes for what would steer a terminal: JSON itself wants them for
+/// ASCII's control characters only.
+pub(crate) fn printable_json(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for c in json.chars() {
+        match crate::layer::path::misleads(c) {
+            // All of them are in the basic plane.
+            true => plain += &format!("\\u{:04x}", u32::from(c)),
+            false => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// Names come from images and YAMLs: what would steer a terminal is escaped.

@@ -174,3 +174,34 @@ fn every_flipped_bit_of_a_gzip_blob_is_noticed_or_harmless() {
         }
     }
 }
+
+/// containerd, `TestDetectCompressionZstd`: a zstd file may begin with a frame to be skipped, as
+/// those of pzstd do, and have others anywhere.
+#[test]
+fn zstd_that_begins_with_a_skippable_frame_is_read() {
+    let layer = Layer::new().file("d/f", "some text ".repeat(50));
+    let blob = Compression::Zstd.compress(&layer.tar());
+    let good = engine::merge_blobs(&[&blob]).unwrap();
+    for kind in 0x50..=0x5f_u8 {
+        let skipped = [&[kind, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"any"].concat();
+        let blob = [&skipped[..], &blob, &skipped].concat();
+        let read = engine::merge_blobs(&[&blob]).unwrap();
+        assert_eq!(good.differences(&read), [""; 0], "{kind:#x}");
+    }
+}
+
+#[test]
+fn layers_that_are_compressed_otherwise_are_refused_by_name() {
+    for (name, start) in [
+        ("xz", &b"\xfd7zXZ\0\0\x04"[..]),
+        ("bzip2", b"BZh91AY&SY\0\0"),
+        ("lz4", b"\x04\x22\x4d\x18\x64\x40\xa7"),
+    ] {
+        let blob = [start, &[0x55; 600]].concat();
+        let error = engine::merge_blobs(&[&blob]).unwrap_err();
+        assert!(
+            error.contains(&format!("compressed with {name}")),
+            "{error}"
+        );
+    }
+}

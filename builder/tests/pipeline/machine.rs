@@ -346,6 +346,23 @@ fn too_few_open_files_are_an_error_or_no_matter() {
     println!("faults: {faults}");
 }
 
+/// The system signals what goes beyond `ulimit -f`; that would end the program without a word.
+#[test]
+fn files_that_may_not_grow_are_an_error() {
+    let bench = Bench::new(&images());
+    let output = bench
+        .build_in(&["sh", "-c", "ulimit -f 1; exec \"$@\"", "sh"])
+        .arg("--offline")
+        .arg(bench.yaml(YAML))
+        .output()
+        .unwrap();
+    assert_clear(&output, "ulimit -f 1");
+    bench.assert_failed(&output, &["error: ", "File too large"]);
+    bench.assert_store_is_good();
+    assert!(bench.must_build(YAML, &["--offline"]) == good());
+    println!("faults: 1");
+}
+
 fn spawn(command: &mut Command) -> Child {
     command
         .stdin(Stdio::null())

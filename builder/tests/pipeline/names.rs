@@ -12,14 +12,16 @@ use crate::read;
 
 const YAML: &str = "init:\n  - test/image:1\n";
 /// Turns a terminal red, begins a line of its own, turns text around, rings.
-const EVIL: &str = "\u{1b}[31m\nFORGED \u{202e}\u{7f}\u{9b}\u{7}";
+const EVIL: &str = "\u{1b}[31m\nFORGED \u{202e}\u{7f}\u{9b}\u{7}\u{200f}\u{61c}\u{2028}";
 
 /// Nothing that steers a terminal, and no line that only pretends to be ours.
 fn assert_clean(output: &Output, what: &str) {
     for bytes in [&output.stdout, &output.stderr] {
         let text = std::str::from_utf8(bytes).unwrap_or_else(|_| panic!("{what}: not UTF-8"));
         for line in text.lines() {
-            let steers = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
+            let marks =
+                "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}";
+            let steers = |c: char| c.is_control() || marks.contains(c);
             assert!(!line.contains(steers), "{what}: {line:?}");
             assert!(
                 !line.starts_with("FORGED"),
@@ -190,4 +192,45 @@ fn a_file_that_the_kernel_takes_for_the_end_of_the_archive_is_refused() {
         .output()
         .unwrap();
     bench.assert_failed(&output, &["TRAILER!!!"]);
+}
+
+/// Names and platforms of what a cache holds, for people and for programs that show them.
+#[test]
+fn what_a_cache_lists_is_escaped() {
+    let image = Image::new().layer(&Layer::new().file("a", "x"));
+    let platform = format!("linux{EVIL}/amd64{EVIL}/{EVIL}");
+    let mut layout = Layout::new().image("test/image:1", &image.platforms([platform]));
+    let mut other = layout.manifests[0].clone();
+    other["annotations"] = json!({"org.opencontainers.image.ref.name": format!("x/{EVIL}")});
+    layout.manifests.push(other);
+    let bench = Bench::new(&layout);
+    for arguments in [&["cache", "ls"][..], &["--json", "cache", "ls"]] {
+        let output = bench.lkbuild(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", shown(&output));
+        assert!(shown(&output).contains("FORGED"), "{}", shown(&output));
+        assert_clean(&output, "cache ls");
+    }
+}
+
+/// A file's own name, and names in a tar.
+#[test]
+fn what_inspect_says_is_escaped() {
+    let bench = Bench::new(&Layout::new());
+    let layer = Layer::new().file(EVIL, "x").mode(0o4755).symlink("l", EVIL);
+    for (name, content) in [
+        (format!("bad {EVIL}"), b"nothing that is known".to_vec()),
+        (format!("good {EVIL}"), layer.tar()),
+    ] {
+        let file = bench.path(&name);
+        std::fs::write(&file, content).unwrap();
+        let file = file.to_str().unwrap();
+        for arguments in [
+            &["inspect", "--files", "--security", file][..],
+            &["--json", "inspect", "--files", "--security", file],
+        ] {
+            assert_clean(&bench.lkbuild(arguments).output().unwrap(), &name);
+        }
+        let gone = format!("{file}.gone");
+        assert_clean(&bench.lkbuild(&["inspect", &gone]).output().unwrap(), &name);
+    }
 }

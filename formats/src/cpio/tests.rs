@@ -233,7 +233,8 @@ fn microcode_that_is_compressed_is_refused() {
 fn what_does_not_fit_is_an_error_and_times_are_clamped() {
     let mut archive = CpioWriter::new(Vec::new(), Compression::None).unwrap();
     let long = "x".repeat(4096);
-    for name in ["", &long, "a\0b", "TRAILER!!!"] {
+    let part = format!("d/{}/f", "x".repeat(256));
+    for name in ["", &long, &part, "a\0b", "TRAILER!!!"] {
         let error = archive.entry(&entry(name, 1, FOLDER)).unwrap_err();
         assert!(matches!(error, WriteError::Name { .. }), "{error}");
     }

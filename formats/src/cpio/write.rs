@@ -300,6 +300,9 @@ impl CpioMeasure {
 
 const _: () = assert!(BODY_MAX_BYTES == u32::MAX as u64);
 
+/// Longest name in a folder: the kernel's `NAME_MAX`.
+const PART_MAX_BYTES: usize = 255;
+
 fn name_fault(name: &[u8]) -> Option<&'static str> {
     if name.is_empty() {
         Some("it is empty")
@@ -307,6 +310,11 @@ fn name_fault(name: &[u8]) -> Option<&'static str> {
         Some("it is longer than 4095 bytes")
     } else if name.contains(&0) {
         Some("it has a NUL byte in it")
+    } else if name
+        .split(|&b| b == b'/')
+        .any(|part| part.len() > PART_MAX_BYTES)
+    {
+        Some("a part of it is longer than 255 bytes, and the kernel would leave it out")
     } else if name == TRAILER {
         Some("it is the name that ends an archive")
     } else {

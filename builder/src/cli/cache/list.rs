@@ -7,6 +7,7 @@ use clap::Args;
 use super::super::CliError;
 use super::super::source::CacheArgs;
 use crate::cache::list;
+use crate::layer::Escaped;
 use crate::output::OutputError;
 use crate::pack::PackStore;
 use crate::progress::{Event, Progress, size};
@@ -55,10 +56,10 @@ pub(super) fn run(args: &ListArgs, progress: &Progress) -> Result<(), CliError> 
         .max()
         .unwrap_or(0);
     for image in &images {
-        let platforms: Vec<&str> = image.platforms.iter().map(String::as_str).collect();
-        let name = image.name.as_deref().unwrap_or("-");
-        // Names come from files of others: what would steer a terminal is escaped.
-        let name = crate::layer::Escaped(name.as_bytes()).to_string();
+        // Both come from files of others: what would steer a terminal is escaped.
+        let escaped = |text: &str| Escaped(text.as_bytes()).to_string();
+        let platforms: Vec<String> = image.platforms.iter().map(|p| escaped(p)).collect();
+        let name = escaped(image.name.as_deref().unwrap_or("-"));
         let digest = image.entry.digest.to_string();
         text += &format!(
             "{name:width$}  {}  {:>9}  {}\n",

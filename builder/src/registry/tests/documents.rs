@@ -200,6 +200,50 @@ fn a_config_with_another_number_of_layers_is_refused() {
     );
 }
 
+/// Foreign layers (OCI's non-distributable ones) are fetched from the registry like others; what a
+/// manifest says of other places is never asked, and an image that needs them is refused.
+#[test]
+fn foreign_layers_are_never_fetched_from_where_the_manifest_says() {
+    let elsewhere = Server::new(|_| Reply::status(404));
+    for (media_type, foreign) in [
+        (
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+            true,
+        ),
+        (
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+            true,
+        ),
+        ("application/vnd.oci.image.layer.v1.tar", false),
+    ] {
+        for urls in [
+            json!(null),
+            json!([]),
+            json!([format!("http://{}/layer", elsewhere.host())]),
+        ] {
+            let mut served = image();
+            let mut manifest: serde_json::Value = serde_json::from_slice(&served.manifest).unwrap();
+            let layer = &mut manifest["layers"][0];
+            layer["mediaType"] = json!(media_type);
+            if !urls.is_null() {
+                layer["urls"] = urls.clone();
+            }
+            served.manifest = serde_json::to_vec(&manifest).unwrap();
+            let content = served.layer.clone();
+            let server = Server::new(move |r| served.answer(r));
+            let refused = foreign && urls.get(0).is_some();
+            match client(&server).pull() {
+                Ok(bytes) => assert!(!refused && bytes == content, "{media_type} {urls}"),
+                Err(error) => {
+                    assert!(refused, "{media_type} {urls}: {error}");
+                    assert!(error.contains("a foreign layer"), "{error}");
+                }
+            }
+        }
+    }
+    assert!(elsewhere.requests().is_empty());
+}
+
 #[test]
 fn platforms_are_ranked() {
     let amd64 = Platform::linux("x86_64");
