@@ -1,17 +1,16 @@
 //! What kind of file it is, by its bytes.
 
-use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 use formats::disk::read_mbr;
-use formats::payload::{FilePayload, Payload, PayloadReader};
+use formats::payload::{Payload, PayloadReader};
 use formats::qcow2::{self, Qcow2Reader};
 use formats::vhd::{self, VhdReader};
 use formats::vmdk::{self, SparseReader, read_flat};
 
-use super::{Bytes, Inspector, Section};
+use super::{Bytes, Inspector, Section, open_by_place};
 
 /// What is read of a file to tell its kind: up to an ISO's first descriptor.
 const HEAD_BYTES: u64 = 40 << 10;
@@ -127,7 +126,7 @@ impl Inspector {
         let Some(flat) = read_flat(&text) else {
             self.problem("the description names no raw disk with its length");
             // One in several files, or in sparse ones.
-            self.unread = text
+            self.unread |= text
                 .lines()
                 .any(|line| line.starts_with("RW ") && line.trim_end().ends_with('"'));
             return section;
@@ -140,7 +139,7 @@ impl Inspector {
             return section;
         };
         let beside = path.with_file_name(&flat.file_name);
-        let disk = match File::open(&beside).and_then(FilePayload::new) {
+        let disk = match open_by_place(&beside) {
             Ok(disk) => disk,
             Err(error) => {
                 self.problem(format!("{}: {error}", beside.display()));

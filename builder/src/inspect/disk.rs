@@ -49,11 +49,17 @@ impl Inspector {
                     }
                 }
             }
-            Err(error) if matches!(error.kind, ReadErrorKind::NoGpt) => {
-                rows.extend(read_mbr(disk).unwrap_or_default().iter().map(mbr_row));
-                table = if rows.is_empty() { "none" } else { "MBR" };
+            Err(error) => {
+                let has_none = matches!(error.kind, ReadErrorKind::NoGpt);
+                if has_none {
+                    rows.extend(read_mbr(disk).unwrap_or_default().iter().map(mbr_row));
+                    table = if rows.is_empty() { "none" } else { "MBR" };
+                }
+                // Disks with our loader have a GPT: such a one has lost it.
+                if !has_none || !told.is_empty() {
+                    self.problem(error.to_string());
+                }
             }
-            Err(error) => self.problem(error.to_string()),
         }
         Section::default()
             .text("partition_table", table)

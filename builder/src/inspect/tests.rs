@@ -44,6 +44,35 @@ fn a_pipe_is_refused_and_not_waited_for() {
 }
 
 #[test]
+fn a_pipe_in_place_of_a_described_disk_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(dir.path().join("os-flat.vmdk"))
+        .status();
+    assert!(made.unwrap().success());
+    let path = dir.path().join("os.vmdk");
+    let text = "# Disk DescriptorFile\ncreateType=\"vmfs\"\nRW 2048 VMFS \"os-flat.vmdk\"\n";
+    fs::write(&path, text).unwrap();
+    let report = inspect(&path, Options::default()).unwrap();
+    assert_eq!(report.problems.len(), 1);
+    assert!(report.problems[0].contains("is a pipe"), "{report}");
+}
+
+#[test]
+fn a_disk_with_our_loader_that_lost_its_tables_is_damaged() {
+    let mut loader = vec![0; formats::boot::bios::STAGE2_BYTES];
+    loader[4..8].copy_from_slice(b"LKB2");
+    for mut disk in [Extents::new(64 << 20), mbr_disk()] {
+        disk.place(formats::disk::LOADER_START_BYTES, loader.clone())
+            .unwrap();
+        let report = report(qcow2(&disk));
+        let is_told = |problem: &String| problem.contains("no GPT");
+        assert!(report.problems.iter().any(is_told), "{report}");
+        assert!(!report.unread);
+    }
+}
+
+#[test]
 fn an_empty_disk_is_not_a_damaged_one() {
     let report = report(qcow2(&Extents::new(64 << 20)));
     assert_eq!(report.problems, [""; 0]);
