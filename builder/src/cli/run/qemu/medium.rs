@@ -120,7 +120,14 @@ impl Medium {
             let source = io::Error::other("is a folder, and none holds NAME-kernel before it");
             return Err(file_error(path)(source));
         }
-        let payload = open(path)?;
+        let payload = open_by_place(path).map_err(|source| {
+            file_error(path)(match source.kind() {
+                io::ErrorKind::NotFound => {
+                    io::Error::other("there is no such file, and no NAME-kernel for it either")
+                }
+                _ => source,
+            })
+        })?;
         let head = head(&payload).map_err(file_error(path))?;
         let prefix = path.with_extension("");
         let found = |medium, ram| Found {
@@ -204,12 +211,7 @@ impl Found {
 }
 
 fn open(path: &Path) -> Result<FilePayload, CliError> {
-    open_by_place(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => file_error(path)(io::Error::other(
-            "there is no such file, and no NAME-kernel for it either",
-        )),
-        _ => file_error(path)(source),
-    })
+    open_by_place(path).map_err(file_error(path))
 }
 
 /// What a file begins with: enough to see an ISO.

@@ -322,7 +322,7 @@ pub(super) fn run(args: &QemuArgs, progress: &Progress) -> Result<(), CliError> 
         false => Err(CliError::Setup(format!(
             "QEMU failed ({status}){}",
             match plan.machine.may_use_kvm() {
-                true => "; --kvm=false does without the processor's virtualization",
+                true => "; if it is KVM that fails, --kvm=false does without it",
                 false => "",
             }
         ))),

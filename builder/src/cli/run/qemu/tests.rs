@@ -324,11 +324,14 @@ fn what_makes_no_sense_is_refused() {
     folder.put("cut.ova", &appliance[..appliance.len() - 2000]);
     folder.put("os.tar.gz", b"\x1f\x8b\x08");
     folder.put("tree-kernel", b"\x7fELF");
+    folder.put("line-kernel", b"\x7fELF");
+    folder.put("line-initrd.img", b"070701");
     folder.put("notes.txt", b"hello");
     for (arguments, expected) in [
         (&["DIR/none"][..], "no NAME-kernel"),
         (&["DIR"], "folder"),
         (&["DIR/tree"], "tree-initrd.img: is not there"),
+        (&["DIR/line"], "line-cmdline: No such file"),
         (&["DIR/os.tar"], "a tar that QEMU can't boot: appliance"),
         (&["DIR/cut.ova"], "can't boot: appliance"),
         (&["--persist", "DIR/os.ova"], "unpack it"),
@@ -357,6 +360,22 @@ fn what_makes_no_sense_is_refused() {
     let cli = Cli::try_parse_from(missing).unwrap();
     let error = cli.args.plan().unwrap_err().to_string();
     assert!(error.contains("apt-get install qemu-system-x86"), "{error}");
+}
+
+#[test]
+fn what_does_without_kvm_is_said_where_kvm_may_be_what_failed() {
+    let folder = Folder::new();
+    let file = folder.path().join("os").display().to_string();
+    let failed = |kvm: &str| {
+        let cli = Cli::try_parse_from(["qemu", "--qemu", "false", kvm, &file]).unwrap();
+        let error = run(&cli.args, &Progress::silent()).unwrap_err();
+        error.to_string()
+    };
+    let error = failed("--kvm=true");
+    assert!(error.contains("QEMU failed"), "{error}");
+    assert!(error.contains("if it is KVM that fails, --kvm=false"));
+    let error = failed("--kvm=false");
+    assert!(error.contains("QEMU failed") && !error.contains("KVM"));
 }
 
 #[test]
