@@ -155,19 +155,21 @@ fn check(
             });
         }
     }
-    let path = || path.to_owned();
     match (nameless, source.images().count()) {
         (0, _) => {}
-        (1, 1) => return Err(ImportError::Nameless { path: path() }),
+        (1, 1) => {
+            return Err(ImportError::Nameless {
+                path: path.to_owned(),
+            });
+        }
         (_, all) => {
             let problem = format!("{nameless} of its {all} images have no full name");
             return Err(ImportError::Several {
-                path: path(),
+                path: path.to_owned(),
                 problem,
             });
         }
     }
-    let path = &*path();
     if imported.images.is_empty() {
         return Err(damaged(path, "there is no image in it"));
     }
@@ -230,7 +232,7 @@ fn check_sums(source: &LocalSource) -> Result<(), String> {
     };
     // What is between the files has no checksum.
     if !source.is_exact() {
-        return Err("bytes between its files, or behind the last, are not zeros".into());
+        return Err("there is something in the tar that belongs to no file".into());
     }
     let sums = String::from_utf8(sums).map_err(|_| format!("{SUMS_FILE} is no text"))?;
     for line in sums.lines() {

@@ -164,11 +164,6 @@ fn read(path: &Path) -> Result<Option<LockFile>, CliError> {
 }
 
 pub(super) fn run(args: &LockCommandArgs, progress: &Progress) -> Result<(), CliError> {
-    let offline = args.source.offline;
-    if offline && !args.update.is_empty() {
-        let message = "--offline and --update can't be given together: registries are to be asked";
-        return Err(CliError::Usage(message.into()));
-    }
     let moby = load_files(&args.files, &args.source, progress)?;
     let path = lock_path(args.lock_file.as_ref(), &args.files)?;
     let found = read(&path)?;
@@ -186,7 +181,7 @@ pub(super) fn run(args: &LockCommandArgs, progress: &Progress) -> Result<(), Cli
         again.push(name);
     }
     let all = args.update.iter().any(|name| name == "*");
-    let want = Want::of(&[]).pull(!offline);
+    let want = Want::of(&[]).pull(!args.source.offline);
     let images = args.source.images(args.source.store()?, want, progress)?;
     let mut lock = LockFile::default();
     let task = progress.task(format!("locking {} images", wanted.len()), None);

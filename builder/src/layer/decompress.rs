@@ -13,13 +13,10 @@ const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// A frame to be skipped (RFC 8878 3.1.2), which pzstd begins with; the first byte's lower half may be
 /// anything.
 const ZSTD_SKIPPABLE_MAGIC: [u8; 4] = [0x50, 0x2a, 0x4d, 0x18];
-/// What others compress with. A tar does not begin so: names hold letters.
-const OTHERS: [(&str, &[u8]); 3] = [
-    ("xz", &[0xfd, b'7', b'z', b'X', b'Z', 0]),
-    ("bzip2", b"BZh91AY&SY"),
-    ("lz4", &[0x04, 0x22, 0x4d, 0x18]),
-];
-const LONGEST_MAGIC_BYTES: u64 = 10;
+const XZ_MAGIC: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
+const LZ4_MAGIC: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
+/// So many bytes tell every compression.
+pub(crate) const MAGIC_BYTES: usize = 10;
 /// zstd's own default: larger windows need a flag there too, and memory here.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const BUFFER_BYTES: usize = 128 << 10;
@@ -48,6 +45,20 @@ impl BlobCompression {
     }
 }
 
+/// What a file is compressed with that is no compression of layers. That a tar begins so with the name
+/// of its first file can't be by chance.
+pub(crate) fn other_compression(start: &[u8]) -> Option<&'static str> {
+    // The size of bzip2's blocks is a digit, and then comes pi.
+    let is_bzip2 =
+        matches!(start, [b'B', b'Z', b'h', b'1'..=b'9', rest @ ..] if rest.starts_with(b"1AY&SY"));
+    match start {
+        _ if start.starts_with(XZ_MAGIC) => Some("xz"),
+        _ if start.starts_with(LZ4_MAGIC) => Some("lz4"),
+        _ if is_bzip2 => Some("bzip2"),
+        _ => None,
+    }
+}
+
 fn is_skippable(start: &[u8]) -> bool {
     let [first, rest @ ..] = ZSTD_SKIPPABLE_MAGIC;
     start.first().is_some_and(|byte| byte & 0xf0 == first) && start[1..].starts_with(&rest)
@@ -73,9 +84,9 @@ pub fn decompress<'a, R: Read + Send + 'a>(
     // The first read may be short (it comes from a network).
     let mut start = Vec::new();
     (&mut blob)
-        .take(LONGEST_MAGIC_BYTES)
+        .take(MAGIC_BYTES as u64)
         .read_to_end(&mut start)?;
-    if let Some((name, _)) = OTHERS.iter().find(|(_, magic)| start.starts_with(magic)) {
+    if let Some(name) = other_compression(&start) {
         let message = format!(
             "it is compressed with {name}, and layers are compressed with gzip, zstd or not at all"
         );

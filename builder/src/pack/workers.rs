@@ -3,7 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// A pool of threads with a bound on the jobs that are under way, whoever submits them. Memory is
-/// bounded by that: a job holds one segment before and one after compression.
+/// bounded by that: a job holds one segment before and one after compression, and a large zstd body
+/// the state of its encoder.
 #[derive(Clone)]
 pub struct Workers {
     pool: Arc<rayon::ThreadPool>,

@@ -74,8 +74,12 @@ pub struct ResolvedImage {
 }
 
 impl ResolvedImage {
-    /// The platform that the image's config names, where it is another system or processor.
+    /// The platform that the config of an image without an index names, where it is another system or
+    /// processor. Of an image in an index the index is to be believed, by which it was chosen.
     pub fn other_platform(&self, wanted: &Platform) -> Option<String> {
+        if self.top.digest != self.manifest_digest {
+            return None;
+        }
         let os = self.config.os().to_string();
         let architecture = self.config.architecture().to_string();
         let is_known = |name: &str| !name.is_empty() && name != "unknown";

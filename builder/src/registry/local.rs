@@ -15,7 +15,7 @@ use super::document::MANIFEST_TYPES;
 use super::error::{RegistryError, RegistryErrorKind};
 use super::{RawDocument, Source};
 use crate::digest::{Algorithm, Digest};
-use crate::layer::decompress::BlobCompression;
+use crate::layer::decompress::{BlobCompression, MAGIC_BYTES, other_compression};
 use crate::layer::path::clean;
 use crate::reference::Reference;
 use crate::store::{IndexEntry, MAX_DOCUMENT_BYTES, NAME_ANNOTATION};
@@ -24,12 +24,10 @@ const MAX_INDEX_BYTES: u64 = 64 << 20;
 /// Of the list that `docker save` writes. A name in it becomes a descriptor forty times as long.
 const MAX_LIST_BYTES: u64 = 16 << 20;
 const TAR_BLOCK_BYTES: u64 = 512;
-/// xz's, in the words of its format ("Header Magic Bytes").
-const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
 /// Two blocks of zeros.
 const END_BYTES: usize = 1024;
-/// Tar programs fill up 10 KiB, unless they are told otherwise.
-const MAX_RECORD_BYTES: usize = 1 << 20;
+/// Tar programs fill up 10 KiB, unless they are told otherwise (tar -b).
+const MAX_RECORD_BYTES: usize = 64 << 20;
 const MAX_FILES: usize = 100_000;
 /// What a tar may have of headers (long names, PAX records, sparse maps) before one file, in bytes.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
@@ -469,18 +467,20 @@ fn zeros_until_block(file: &File, end: u64) -> io::Result<bool> {
 
 /// Files are read by their place in the tar, which a compressed one does not have.
 fn check_compression(file: &File) -> io::Result<()> {
-    let mut start = [0; 6];
+    let mut start = [0; MAGIC_BYTES];
     let read = file.read_at(&mut start, 0)?;
     let start = &start[..read];
-    let (format, tool) = match BlobCompression::sniff(start) {
-        BlobCompression::Gzip => ("gzip", "gunzip"),
-        BlobCompression::Zstd => ("zstd", "unzstd"),
-        BlobCompression::None if start.starts_with(XZ_MAGIC) => ("xz", "unxz"),
-        BlobCompression::None => return Ok(()),
+    let format = match BlobCompression::sniff(start) {
+        BlobCompression::Gzip => Some("gzip"),
+        BlobCompression::Zstd => Some("zstd"),
+        BlobCompression::None => other_compression(start),
     };
-    Err(io::Error::other(format!(
-        "it is compressed with {format}; unpack it first ({tool})"
-    )))
+    match format {
+        None => Ok(()),
+        Some(format) => Err(io::Error::other(format!(
+            "it is compressed with {format}; unpack it first ({format} -d)"
+        ))),
+    }
 }
 
 /// Reads up to so many bytes until more are allowed: the tar reader takes long names into memory,

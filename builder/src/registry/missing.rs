@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use super::error::{RegistryError, RegistryErrorKind};
 use super::platform::Platform;
 use crate::shell::quoted;
-use crate::store::USUAL_CACHE;
 
 /// Images that neither the store nor a file has, where nothing may be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,18 +83,13 @@ impl fmt::Display for MissingImages {
         let arch = platforms.collect::<Vec<_>>().join(",");
         let names: Vec<&str> = self.images.iter().map(|(name, _)| name.as_str()).collect();
         let names = names.join(" ");
-        // The usual cache needs no option; that of the environment may not be set where the command
-        // is run.
-        let usual = std::env::home_dir().map(|home| home.join(USUAL_CACHE));
-        let option = match usual.as_deref() == Some(&*self.cache) {
-            true => String::new(),
-            false => format!(" --cache {}", quoted(&cache.to_string())),
-        };
+        // It is named though it may be the default: that may be another where the command is run.
+        let cache = quoted(&cache.to_string());
         write!(
             f,
-            "\nwith a network:\n  lkbuild cache pull{option} --arch {arch} {names}\
+            "\nwith a network:\n  lkbuild cache pull --cache {cache} --arch {arch} {names}\
              \nfrom another host:\n  lkbuild cache export --arch {arch} -o bundle.tar {names}\
-             \nand here:\n  lkbuild cache import{option} bundle.tar"
+             \nand here:\n  lkbuild cache import --cache {cache} bundle.tar"
         )
     }
 }

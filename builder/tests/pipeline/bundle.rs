@@ -269,13 +269,18 @@ fn files_that_are_no_images_are_told_apart() {
         (
             "a.tar.gz",
             &*gzip.finish().unwrap(),
-            &["compressed with gzip", "gunzip"][..],
+            &["compressed with gzip", "gzip -d"][..],
         ),
-        ("a.tar.zst", &zstd, &["compressed with zstd", "unzstd"]),
+        ("a.tar.zst", &zstd, &["compressed with zstd", "zstd -d"]),
         (
             "a.tar.xz",
             b"\xfd7zXZ\0\0\x04",
-            &["compressed with xz", "unxz"],
+            &["compressed with xz", "xz -d"],
+        ),
+        (
+            "a.tar.bz2",
+            b"BZh61AY&SY\0\0\x04",
+            &["compressed with bzip2", "bzip2 -d"],
         ),
         ("os.yml", b"kernel:\n  image: x\n", &["no tar"]),
         ("empty", b"", &["no tar"]),
