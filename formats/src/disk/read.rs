@@ -28,7 +28,8 @@ pub enum ReadErrorKind {
     /// No MBR that protects the GPT that is there.
     #[error("no protective MBR")]
     Mbr,
-    /// Neither a GPT nor what protects one: the disk is empty, or another's.
+    /// Neither a GPT nor what protects one: the disk is empty, or another's. Beside the entries of
+    /// an MBR, a GPT is one that was left from before, and counts as none.
     #[error("no GPT")]
     NoGpt,
     /// No GPT header, or one with a wrong checksum.
@@ -88,7 +89,7 @@ pub fn read_partitions(disk: &dyn Payload) -> Result<Vec<PartitionEntry>, ReadEr
     if mbr[510..] != [0x55, 0xaa] || mbr[450] != MBR_PROTECTIVE {
         return Err(error(
             0,
-            match has_gpt(disk)? {
+            match has_gpt(disk)? && !has_partitions(disk)? {
                 true => ReadErrorKind::Mbr,
                 false => ReadErrorKind::NoGpt,
             },
@@ -138,6 +139,14 @@ fn has_gpt(disk: &dyn Payload) -> Result<bool, ReadError> {
         }
     }
     Ok(false)
+}
+
+/// Whether an MBR has partitions of its own. An entry over the GPT's header is what protects it,
+/// with a wrong type.
+fn has_partitions(disk: &dyn Payload) -> Result<bool, ReadError> {
+    let entries = read_mbr(disk)?;
+    let covers_header = |entry: &MbrEntry| entry.start_bytes <= SECTOR_BYTES;
+    Ok(!entries.is_empty() && !entries.iter().any(covers_header))
 }
 
 /// An entry of an MBR that is in use.

@@ -233,6 +233,24 @@ fn a_disk_without_a_gpt_is_told_from_one_that_lost_its_mbr() {
 }
 
 #[test]
+fn a_gpt_that_was_left_beside_an_mbr_counts_as_none() {
+    let kind = |disk: &dyn Payload| read_partitions(disk).unwrap_err().kind;
+    let len_bytes = 64 << 20;
+    let with_copy = |entry| {
+        let mut disk = with_mbr(&[entry]);
+        disk.place(len_bytes - 512, b"EFI PART".to_vec()).unwrap();
+        disk
+    };
+    let partition = with_copy((0x80, 0x0c, 2048, 100_000));
+    assert!(matches!(kind(&partition), ReadErrorKind::NoGpt));
+    // What protects a GPT, with a wrong type, and an entry that makes no sense.
+    for entry in [(0, 0xef, 1, 131_071), (0, 0x0c, 2048, 200_000)] {
+        let disk = with_copy(entry);
+        assert!(matches!(kind(&disk), ReadErrorKind::Mbr), "{entry:?}");
+    }
+}
+
+#[test]
 fn the_entries_of_an_mbr_are_read_where_they_make_sense() {
     let read = |entries: &[_]| read_mbr(&with_mbr(entries)).unwrap();
     let (active, other) = ((0x80, 0x0c, 2048, 100_000), (0, 0x83, 102_048, 29_024));
