@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use formats::payload::{Extents, Payload};
 use formats::qcow2::write_qcow2;
+use formats::vhd::write_dynamic;
 
 use super::*;
 
@@ -114,6 +115,29 @@ fn what_is_not_read_is_told_from_what_is_damaged() {
         assert_eq!(report.problems.len(), 1);
         assert!(report.problems[0].contains(why), "{report}");
     }
-    let cut = report(whole[..whole.len() / 2].to_vec());
-    assert!(!cut.unread && !cut.problems.is_empty(), "{cut}");
+    let cut = whole[..whole.len() / 2].to_vec();
+    let mut short_l1 = whole;
+    short_l1[36..40].fill(0);
+    let mut short_table = Vec::new();
+    write_dynamic(io::Cursor::new(&mut short_table), &mbr_disk(), [1; 16]).unwrap();
+    // The dynamic header's number of entries, and its checksum.
+    short_table[512 + 28..512 + 32].copy_from_slice(&[0, 0, 0, 31]);
+    short_table[512 + 36..512 + 40].fill(0);
+    let sum: u32 = short_table[512..1536]
+        .iter()
+        .map(|&byte| u32::from(byte))
+        .sum();
+    short_table[512 + 36..512 + 40].copy_from_slice(&(!sum).to_be_bytes());
+    for (bytes, why) in [
+        (cut, "behind the end"),
+        (short_l1, "has 0 entries"),
+        (short_table, "has 31 entries, and the disk needs 32"),
+    ] {
+        let report = report(bytes);
+        assert!(!report.unread, "{report}");
+        assert!(
+            report.problems.iter().any(|problem| problem.contains(why)),
+            "{report}"
+        );
+    }
 }

@@ -38,6 +38,16 @@ pub enum ReadErrorKind {
         /// Its value.
         value: u64,
     },
+    /// A table that is too short for the disk.
+    #[error("{what} has {entries} entries, and the disk needs {needed}")]
+    Short {
+        /// The table.
+        what: &'static str,
+        /// How many entries it has.
+        entries: u64,
+        /// How many the disk's length asks for.
+        needed: u64,
+    },
     /// Something points behind the file's end.
     #[error("{what} lies behind the end of the file")]
     BeyondEnd {
@@ -90,7 +100,7 @@ impl<P: Payload> Qcow2Reader<P> {
             read(&file, 0, &mut header, "the header")?;
         }
         let disk_bytes = u64_at(&header, 24);
-        let l1_entries = disk_bytes.div_ceil(CLUSTER_BYTES * TABLE_ENTRIES as u64);
+        let l1_entries = u64::from(u32_at(&header, 36));
         for (what, value, supported) in [
             ("the version", u64::from(u32_at(&header, 4)), 2..=3),
             ("the backing file", u64_at(&header, 8), 0..=0),
@@ -100,18 +110,25 @@ impl<P: Payload> Qcow2Reader<P> {
                 u64::from(CLUSTER_BITS)..=u64::from(CLUSTER_BITS),
             ),
             ("the encryption", u64::from(u32_at(&header, 32)), 0..=0),
-            (
-                "the number of L1 entries",
-                u64::from(u32_at(&header, 36)),
-                l1_entries..=(32 << 20) / 8,
-            ),
+            ("the number of L1 entries", l1_entries, 0..=(32 << 20) / 8),
             ("the features", u64_at(&header, 72), 0..=0),
         ] {
             if !supported.contains(&value) {
                 return Err(error(0, ReadErrorKind::Unsupported { what, value }));
             }
         }
-        let l1 = read_vec(&file, u64_at(&header, 40), l1_entries * 8, "the L1 table")?;
+        let needed = disk_bytes.div_ceil(CLUSTER_BYTES * TABLE_ENTRIES as u64);
+        let what = "the L1 table";
+        if l1_entries < needed {
+            let entries = l1_entries;
+            let kind = ReadErrorKind::Short {
+                what,
+                entries,
+                needed,
+            };
+            return Err(error(0, kind));
+        }
+        let l1 = read_vec(&file, u64_at(&header, 40), needed * 8, what)?;
         let (l1, _) = l1.as_chunks::<8>();
         Ok(Self {
             file,

@@ -38,6 +38,16 @@ pub enum ReadErrorKind {
         /// Its value.
         value: u64,
     },
+    /// A table that is too short for the disk.
+    #[error("{what} has {entries} entries, and the disk needs {needed}")]
+    Short {
+        /// The table.
+        what: &'static str,
+        /// How many entries it has.
+        entries: u64,
+        /// How many the disk's length asks for.
+        needed: u64,
+    },
     /// Something points behind the file's end.
     #[error("{what} lies behind the end of the file")]
     BeyondEnd {
@@ -124,19 +134,22 @@ fn read_table(
     let entries = u64_be(&header, 28) >> 32;
     let block_bytes = u64_be(&header, 32) >> 32;
     let blocks = disk_bytes.div_ceil(BLOCK_BYTES);
-    let unsupported = |what, value| {
-        Err(error(
-            header_offset,
-            ReadErrorKind::Unsupported { what, value },
-        ))
-    };
     if block_bytes != BLOCK_BYTES {
-        return unsupported("the block size", block_bytes);
-    }
-    if entries < blocks {
-        return unsupported("the number of blocks", entries);
+        let kind = ReadErrorKind::Unsupported {
+            what: "the block size",
+            value: block_bytes,
+        };
+        return Err(error(header_offset, kind));
     }
     let what = "the allocation table";
+    if entries < blocks {
+        let kind = ReadErrorKind::Short {
+            what,
+            entries,
+            needed: blocks,
+        };
+        return Err(error(header_offset, kind));
+    }
     let bytes = read_vec(file, table_offset, blocks * 4, what)?;
     let (entries, _) = bytes.as_chunks::<4>();
     Ok(entries
