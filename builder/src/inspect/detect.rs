@@ -1,6 +1,6 @@
 //! What kind of file it is, by its bytes.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
@@ -116,13 +116,13 @@ impl Inspector {
     /// A description of a raw disk, which lies beside it.
     fn flat_vmdk(&mut self, bytes: &Bytes) -> Section {
         let section = Section::of_kind("vmdk");
-        let len = usize::try_from(bytes.len_bytes().min(DESCRIPTION_MAX_BYTES)).unwrap_or(0);
-        let mut text = vec![0; len];
-        if let Err(error) = bytes.read_exact_at(0, &mut text) {
-            self.problem(format!("the description can't be read: {error}"));
-            return section;
-        }
-        let text = String::from_utf8_lossy(&text);
+        let text = match read_description(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problem(format!("the description can't be read: {error}"));
+                return section;
+            }
+        };
         let Some(flat) = read_flat(&text) else {
             self.problem("the description names no raw disk with its length");
             // One in several files, or in sparse ones.
@@ -198,12 +198,21 @@ impl Inspector {
 }
 
 fn head(bytes: &Bytes) -> Vec<u8> {
-    let len = usize::try_from(bytes.len_bytes().min(HEAD_BYTES)).unwrap_or(0);
-    let mut head = vec![0; len];
-    match bytes.read_exact_at(0, &mut head) {
-        Ok(()) => head,
-        Err(_) => Vec::new(),
-    }
+    start(bytes, HEAD_BYTES).unwrap_or_default()
+}
+
+/// The first `max_bytes` bytes, or all if there are fewer.
+fn start(bytes: &dyn Payload, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(bytes.len_bytes().min(max_bytes)).unwrap_or(0);
+    let mut start = vec![0; len];
+    bytes.read_exact_at(0, &mut start)?;
+    Ok(start)
+}
+
+/// Reads the text that describes a VMDK, as far as descriptions go.
+pub(crate) fn read_description(file: &dyn Payload) -> io::Result<String> {
+    let text = start(file, DESCRIPTION_MAX_BYTES)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn has_footer(bytes: &Bytes) -> bool {

@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use formats::payload::{FilePayload, Part, Payload};
 
+pub(crate) use detect::read_description;
 pub use report::{Report, Section, Value};
 
 /// What is to be said besides the usual.

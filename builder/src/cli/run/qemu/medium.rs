@@ -18,15 +18,15 @@ use formats::vhd::VhdReader;
 use formats::vmdk::{SparseReader, read_flat};
 
 use crate::cli::CliError;
-use crate::inspect::{Options, Value, inspect_bytes, open_by_place};
+use crate::inspect::{Options, Value, inspect_bytes, open_by_place, read_description};
 
 /// What a file that ends a name of LinuxKit's is.
 const KERNEL: &str = "-kernel";
 const INITRD: &str = "-initrd.img";
 const CMDLINE: &str = "-cmdline";
 
-/// More is no command line, and no description of a disk.
-const TEXT_MAX_BYTES: u64 = 64 << 10;
+/// More is no command line.
+const CMDLINE_MAX_BYTES: u64 = 64 << 10;
 
 /// Something to boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,10 +263,8 @@ fn disk_ram<E>(disk: Result<impl Payload, E>) -> Ram {
 
 /// As [`loader_ram`], of the raw disk that a description names.
 fn flat_ram(path: &Path, description: &dyn Payload) -> Ram {
-    let len = usize::try_from(description.len_bytes().min(TEXT_MAX_BYTES)).unwrap_or(0);
-    let mut text = vec![0; len];
-    let read = description.read_exact_at(0, &mut text).ok();
-    let flat = read.and_then(|()| read_flat(&String::from_utf8_lossy(&text)));
+    let text = read_description(description).ok();
+    let flat = text.and_then(|text| read_flat(&text));
     let raw = flat.and_then(|flat| open(&path.with_file_name(flat.file_name)).ok());
     raw.map_or(Ram::Unknown, |raw| loader_ram(&raw))
 }
@@ -319,7 +317,7 @@ fn kernel(prefix: PathBuf) -> Result<Found, CliError> {
     }
     let ram = Ram::Initrd(Arc::new(open(&initrd)?));
     let payload = open(&cmdline)?;
-    if payload.len_bytes() > TEXT_MAX_BYTES {
+    if payload.len_bytes() > CMDLINE_MAX_BYTES {
         return Err(file_error(&cmdline)(io::Error::other("is no command line")));
     }
     let line = std::fs::read_to_string(&cmdline).map_err(file_error(&cmdline))?;
