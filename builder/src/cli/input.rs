@@ -5,12 +5,15 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
+
 use super::CliError;
 use super::source::SourceArgs;
-use crate::registry::remote::{RemoteOptions, chain, http_client};
+use crate::registry::remote::{Proxies, RemoteOptions, chain, http_client};
 
 /// A configuration of this size was not written by a person.
 const MAX_YAML_BYTES: u64 = 16 << 20;
+const MAX_REDIRECTS: usize = 5;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What LinuxKit calls outputs of a configuration that comes from standard input.
@@ -92,7 +95,7 @@ fn fetch(url: &str, options: &RemoteOptions) -> Result<Vec<u8>, String> {
         let client = http_client(options, true)
             .map_err(|e| e.to_string())?
             .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::limited(5))
+            .redirect(redirects(options.proxies.clone()))
             .build()
             .map_err(|e| e.to_string())?;
         let mut response = client.get(url).send().await.map_err(|e| chain(&e))?;
@@ -107,6 +110,14 @@ fn fetch(url: &str, options: &RemoteOptions) -> Result<Vec<u8>, String> {
             }
         }
         Ok(bytes)
+    })
+}
+
+/// Follows a few redirects, each only where its way can be gone.
+fn redirects(proxies: Proxies) -> Policy {
+    Policy::custom(move |attempt| match proxies.problem(attempt.url()) {
+        Some(problem) => attempt.error(problem),
+        None => Policy::limited(MAX_REDIRECTS).redirect(attempt),
     })
 }
 

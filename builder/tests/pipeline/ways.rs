@@ -304,12 +304,6 @@ fn ways_that_make_no_sense_are_refused_at_once() {
     let socks = "socks5://me:s3cret@proxy.lab";
     let proxy = attempt().env("HTTPS_PROXY", socks);
     refused(proxy, 4, &["HTTPS_PROXY can't be used", "http://HOST:PORT"]);
-    // No matter where it is not needed.
-    if let Some(registry) = registry() {
-        Attempt::new(&registry.host())
-            .env("ALL_PROXY", socks)
-            .succeeds();
-    }
     let configured = attempt().config("insecure-registries = ['http://registry.invalid']");
     refused(configured, 3, &["config.toml", "line 1", "without http://"]);
     let missing = attempt().arg(&["--config", "nope.toml"]);
@@ -328,6 +322,65 @@ fn ways_that_make_no_sense_are_refused_at_once() {
         3,
         &["can't read nope.pem"],
     );
+}
+
+/// No matter where it is not needed, whatever else is asked then.
+#[test]
+fn a_proxy_that_cannot_be_used_is_refused_only_on_the_way() {
+    let Some(registry) = registry() else {
+        return;
+    };
+    let socks = "socks5://me:s3cret@proxy.lab";
+    let host = registry.host();
+    Attempt::new(&host).env("ALL_PROXY", socks).succeeds();
+    // A mirror has all, and is reached without it.
+    let mirror = format!("http://{}", registry.address());
+    Attempt::new(NAME)
+        .env("ALL_PROXY", socks)
+        .arg(&["--mirror", &mirror])
+        .succeeds();
+    // A mirror behind it is passed over.
+    Attempt::new(&host)
+        .env("ALL_PROXY", socks)
+        .arg(&["--mirror", "https://mirror.invalid"])
+        .succeeds();
+    // A registry without encryption, which is asked for TLS first.
+    let plain = format!("{NAME}:5000");
+    let proxy = Proxy::new(&[(&plain, registry.address())]);
+    Attempt::new(&plain)
+        .env("HTTP_PROXY", &proxy.url())
+        .env("HTTPS_PROXY", socks)
+        .arg(&["--insecure-registry", &plain])
+        .succeeds();
+}
+
+/// Where the registry sends us, through a proxy that can't be used: nothing goes around it, or to it
+/// in a language that it does not speak.
+#[test]
+fn redirects_and_token_servers_do_not_go_around_a_proxy() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let socks = format!("socks5://me:s3cret@{}", listener.local_addr().unwrap());
+    let redirects = Server::new(|r| match r.path.as_str() {
+        "/v2/" => Reply::status(200),
+        _ => Reply::status(307).header("location", "https://else.invalid/host.yml"),
+    });
+    let realm = "Bearer realm=\"https://else.invalid/token\",service=\"lab\"";
+    let asks = Server::new(move |_| Reply::status(401).header("www-authenticate", realm));
+    for proxy in [&*socks, "http://me:s3cret@a b"] {
+        for server in [&redirects, &asks] {
+            Attempt::new(server.host())
+                .env("HTTPS_PROXY", proxy)
+                .fails(&["can't reach else.invalid: HTTPS_PROXY can't be used"]);
+        }
+        let bench = Bench::new(&Layout::new());
+        let url = format!("http://{}/host.yml", redirects.host());
+        let output = bench.build().arg(&url).env("HTTPS_PROXY", proxy).output();
+        let output = output.unwrap();
+        bench.assert_failed(&output, &[&url, "HTTPS_PROXY can't be used"]);
+        assert!(!shown(&output).contains("s3cret"), "{}", shown(&output));
+    }
+    assert!(listener.accept().is_err(), "the proxy was asked");
 }
 
 #[test]

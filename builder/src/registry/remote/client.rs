@@ -282,6 +282,7 @@ impl Client {
         headers: &HeaderMap,
         authorization: Option<&str>,
     ) -> Result<Response, Failure> {
+        self.options.way(url)?;
         // Only the registry itself was called insecure, not whatever it redirects to.
         let unverified = endpoint.insecure && authority(url) == endpoint.host;
         let client = if unverified {
@@ -333,6 +334,9 @@ impl Client {
             .or_default()
             .clone();
         let probe = async || {
+            if self.options.way(&endpoint.base).is_err() {
+                return false;
+            }
             let url = format!("{}v2/", endpoint.base);
             let asked = self.unverified.get(url).timeout(PROBE_TIMEOUT).send().await;
             asked.is_ok()

@@ -61,10 +61,6 @@ impl RemoteOptions {
 
     fn endpoint(&self, base: Url) -> Result<Endpoint, RegistryErrorKind> {
         let host = authority(&base);
-        if let Some(reason) = self.proxies.problem(&base) {
-            let hint = String::new();
-            return Err(RegistryErrorKind::Unreachable { host, reason, hint });
-        }
         let insecure = is_loopback(&host) || self.is_insecure(&host);
         if base.scheme() != "https" && !(base.scheme() == "http" && insecure) {
             let reason = format!(

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode};
+use reqwest::{Response, StatusCode, Url};
 
 use super::super::error::RegistryErrorKind;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, authority};
 use super::options::RemoteOptions;
 use super::proxy::Setting;
 
@@ -25,6 +25,19 @@ impl Failure {
 }
 
 impl RemoteOptions {
+    /// Whether requests for a URL can be sent on their way. It is asked before each of them: the HTTP
+    /// client would go around a proxy that it can't make out.
+    pub(super) fn way(&self, url: &Url) -> Result<(), Failure> {
+        match self.proxies.problem(url) {
+            None => Ok(()),
+            Some(reason) => Err(Failure::fatal(RegistryErrorKind::Unreachable {
+                host: authority(url),
+                reason,
+                hint: String::new(),
+            })),
+        }
+    }
+
     /// The failure that a status stands for.
     pub(super) fn status_failure(
         &self,

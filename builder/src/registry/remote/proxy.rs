@@ -41,6 +41,15 @@ impl Proxies {
         }
     }
 
+    /// As if `HTTPS_PROXY` were this.
+    #[cfg(test)]
+    pub(crate) fn of_https(value: &str) -> Self {
+        Proxies {
+            https: Some(Setting::parse("HTTPS_PROXY", value)),
+            ..Proxies::default()
+        }
+    }
+
     /// Why the proxy on the way to a URL can't be used. The message does not repeat what names it,
     /// as that may hold a password.
     pub(crate) fn problem(&self, url: &Url) -> Option<String> {

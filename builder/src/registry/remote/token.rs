@@ -74,6 +74,7 @@ impl Client {
                 "its token server {host} is not encrypted, and gets no credentials"
             )));
         }
+        self.options.way(&url)?;
         let client = if endpoint.insecure && host == endpoint.host {
             &self.unverified
         } else {

@@ -221,6 +221,7 @@ impl Client {
         what: &str,
         push: &Push<'_>,
     ) -> Result<Response, Failure> {
+        self.options.way(&push.url)?;
         let is_home =
             authority(&push.url) == registry.host && push.url.scheme() == registry.base.scheme();
         let client = self.uploads(registry, is_home && registry.insecure)?;

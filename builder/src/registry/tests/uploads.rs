@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::remote::PushBytes;
+use super::remote::{Proxies, PushBytes};
 use super::*;
 
 const BODY: &[u8] = &[7; 300_000];
@@ -120,6 +120,23 @@ fn a_token_for_pushing_is_asked_for() {
         }
     });
     assert_eq!(push(&server, options()), Ok(true));
+}
+
+#[test]
+fn an_upload_does_not_go_around_a_proxy_that_cannot_be_used() {
+    let server = Server::new(|r| match r.method.as_str() {
+        "POST" => status(202).header("location", "https://else.invalid/up"),
+        _ => answer(r),
+    });
+    for proxy in ["socks5://proxy.lab", "http://a b"] {
+        let options = RemoteOptions {
+            proxies: Proxies::of_https(proxy),
+            ..options()
+        };
+        let error = push(&server, options).unwrap_err();
+        let words = "can't reach else.invalid: HTTPS_PROXY can't be used";
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 #[test]
