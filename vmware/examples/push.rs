@@ -86,7 +86,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         trust.add_pem(&pem, &std::fs::read(&pem)?)?;
     }
     let options = Options {
-        proxy: Proxy::from_environment()?,
+        proxy: Proxy::from_environment(),
         ..Options::default()
     };
     let session = Session::open(server.address, credentials, trust, options)?;

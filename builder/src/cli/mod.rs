@@ -39,8 +39,8 @@ several; 12 in use, or the name is taken; 13 certificate not trusted; 14 network
 130 a transfer was stopped by a signal, and nothing of it is left.
 
 Environment: LINUXKIT_CACHE (the cache), LINUXKIT_MIRROR (mirrors), DOCKER_CONFIG (credentials),
-HTTP_PROXY, HTTPS_PROXY and NO_PROXY; for vSphere GOVC_URL, GOVC_USERNAME, GOVC_PASSWORD and others that
-the commands' help names, before them LinuxKit's VCURL and its like.";
+HTTP_PROXY, HTTPS_PROXY and NO_PROXY, and for registries ALL_PROXY; for vSphere GOVC_URL, GOVC_USERNAME,
+GOVC_PASSWORD and others that the commands' help names, before them LinuxKit's VCURL and its like.";
 
 /// LinuxKit YAML in, bootable operating system images out: no Docker, no root.
 #[derive(Debug, Parser)]

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 
 /// Connects to a server, each address of it (or the whole tunnel) within `wait`.
 pub(super) fn dial(host: &str, port: u16, proxy: &Proxy, wait: Duration) -> Result<TcpStream> {
-    match proxy.towards(host, port) {
+    match proxy.towards(host, port)? {
         None => connect(host, port, wait),
         Some(via) => tunnel(via, &host_port(host, port), wait),
     }

@@ -1,5 +1,5 @@
-//! Through which proxy servers are reached, read as Go's programs (govc, Terraform) read it
-//! (golang.org/x/net/http/httpproxy).
+//! Through which proxy servers are reached: `HTTPS_PROXY` and `NO_PROXY`, read as Go's programs (govc,
+//! Terraform) read them (golang.org/x/net/http/httpproxy), which know no `ALL_PROXY`.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,8 @@ const HTTP_PORT: u16 = 80;
 /// and nothing else.
 #[derive(Clone, Debug, Default)]
 pub struct Proxy {
-    via: Option<Via>,
+    /// Or why it can't be used.
+    via: Option<std::result::Result<Via, String>>,
     except: NoProxy,
 }
 
@@ -70,30 +71,38 @@ impl Proxy {
     /// a password.
     pub fn new(url: &str, no_proxy: &str) -> Result<Self> {
         Ok(Proxy {
-            via: Some(Via::parse(url)?),
+            via: Some(Ok(Via::parse(url).map_err(|why| unusable(&why))?)),
             except: NoProxy::new(no_proxy),
         })
     }
 
-    /// As `HTTPS_PROXY` and `NO_PROXY` of this process say, or `https_proxy` and `no_proxy`.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub fn from_environment() -> Result<Self> {
-        match from_environment(["HTTPS_PROXY", "https_proxy"]) {
-            Some(url) => Ok(Proxy {
-                via: Some(Via::parse(&url)?),
-                except: NoProxy::from_environment(),
-            }),
-            None => Ok(Proxy::none()),
+    /// As `HTTPS_PROXY` and `NO_PROXY` of this process say, or `https_proxy` and `no_proxy`. One that
+    /// can't be used is an error ([`Kind::Input`]) of connecting to what it is on the way to.
+    pub fn from_environment() -> Self {
+        let url = from_environment(["HTTPS_PROXY", "https_proxy"]);
+        Proxy {
+            via: url.map(|url| Via::parse(&url)),
+            except: NoProxy::from_environment(),
         }
     }
 
     /// The proxy for a server.
-    pub(crate) fn towards(&self, host: &str, port: u16) -> Option<&Via> {
-        let via = self.via.as_ref()?;
-        (!self.except.covers(host, port)).then_some(via)
+    ///
+    /// # Errors
+    /// [`Kind::Input`] if there is one that can't be used.
+    pub(crate) fn towards(&self, host: &str, port: u16) -> Result<Option<&Via>> {
+        match &self.via {
+            Some(via) if !self.except.covers(host, port) => {
+                via.as_ref().map(Some).map_err(|why| unusable(why))
+            }
+            _ => Ok(None),
+        }
     }
+}
+
+fn unusable(why: &str) -> Error {
+    let message = format!("HTTPS_PROXY can't be used: {why}; write it as http://HOST:PORT");
+    Error::new(Kind::Input, message)
 }
 
 impl NoProxy {
@@ -131,25 +140,19 @@ fn from_environment(names: [&str; 2]) -> Option<String> {
 }
 
 impl Via {
-    fn parse(url: &str) -> Result<Self> {
-        let wrong = |why: &str| {
-            Error::new(
-                Kind::Input,
-                format!("HTTPS_PROXY can't be used: {why}; write it as http://HOST:PORT"),
-            )
-        };
+    /// The error says what is wrong, without repeating any of it.
+    fn parse(url: &str) -> std::result::Result<Self, String> {
         let rest = match url.trim().split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some(_) => return Err(wrong("only http:// proxies are spoken with")),
+            Some(_) => return Err("only http:// proxies are spoken with".into()),
             None => url.trim(),
         };
         let (user, password, rest) = credentials(rest);
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (host, port) =
-            split_port_or(authority, HTTP_PORT).ok_or_else(|| wrong("its port is no number"))?;
+        let (host, port) = split_port_or(authority, HTTP_PORT).ok_or("its port is no number")?;
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
         if host.is_empty() || !host.chars().all(allowed) {
-            return Err(wrong("it names no host"));
+            return Err("it names no host".into());
         }
         Ok(Via {
             host: host.into(),
@@ -320,10 +323,11 @@ mod tests {
             ("127.9.9.9", 443, true),
             ("::1", 443, true),
         ] {
-            assert_eq!(proxy.towards(host, port).is_none(), direct, "{host}:{port}");
+            let via = proxy.towards(host, port).unwrap();
+            assert_eq!(via.is_none(), direct, "{host}:{port}");
         }
         let all = Proxy::new("http://proxy", "x, *").unwrap();
-        assert_eq!(all.towards("vc.lab", 443), None);
-        assert_eq!(Proxy::none().towards("vc.lab", 443), None);
+        assert_eq!(all.towards("vc.lab", 443).unwrap(), None);
+        assert_eq!(Proxy::none().towards("vc.lab", 443).unwrap(), None);
     }
 }

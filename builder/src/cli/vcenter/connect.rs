@@ -121,7 +121,7 @@ impl ConnectArgs {
             attempts: self.attempts,
             first_pause: Duration::from_secs_f64(self.retry_pause),
             keep_alive: Duration::from_secs_f64(self.keep_alive),
-            proxy: Proxy::from_environment()?,
+            proxy: Proxy::from_environment(),
             ..Options::default()
         })
     }

@@ -1,4 +1,5 @@
-//! Through which proxies registries are reached: as curl and Go's programs read the environment.
+//! Through which proxies registries are reached: the environment as Go's programs read it, and curl's
+//! `ALL_PROXY`.
 
 use reqwest::Url;
 use vmware::NoProxy;
