@@ -98,12 +98,17 @@ fn fetch(url: &str, options: &RemoteOptions) -> Result<Vec<u8>, String> {
             .redirect(redirects(options.proxies.clone()))
             .build()
             .map_err(|e| e.to_string())?;
-        let mut response = client.get(url).send().await.map_err(|e| chain(&e))?;
+        let failed = |error: reqwest::Error| {
+            let reason = chain(&error);
+            let hint = options.hint(&error, &reason, "write http://");
+            reason + &hint
+        };
+        let mut response = client.get(url).send().await.map_err(failed)?;
         if !response.status().is_success() {
             return Err(format!("the server answered {}", response.status()));
         }
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| e.to_string())? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() as u64 > MAX_YAML_BYTES {
                 return Err(format!("it is longer than {MAX_YAML_BYTES} bytes"));

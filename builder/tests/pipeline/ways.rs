@@ -268,6 +268,18 @@ fn a_yaml_on_the_web_is_fetched_in_the_same_ways() {
             .iter()
             .all(|r| *r == format!("CONNECT {NAME}:443"))
     );
+    // What fails on the way is told as it is of registries.
+    let dead = dead();
+    let through = format!("http://me:s3cret@{dead}");
+    let output = bench.build().arg(&url).env("HTTPS_PROXY", through).output();
+    let output = output.unwrap();
+    let of_proxy = format!("the proxy {dead} of HTTPS_PROXY");
+    bench.assert_failed(&output, &[&url, "refused", &of_proxy]);
+    assert!(!shown(&output).contains("s3cret"), "{}", shown(&output));
+    let cut = Server::new(|_| Reply::ok(vec![b'#'; 1000]).cut(100));
+    let url = format!("http://{}/host.yml", cut.host());
+    let output = bench.build().arg(&url).output().unwrap();
+    bench.assert_failed(&output, &[&url, "end of file"]);
 }
 
 /// It is the proxy that answers, not the registry.

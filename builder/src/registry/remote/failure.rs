@@ -89,28 +89,33 @@ impl RemoteOptions {
 
     pub(super) fn transport_failure(&self, endpoint: &Endpoint, error: &reqwest::Error) -> Failure {
         let reason = chain(error);
-        let lower = reason.to_ascii_lowercase();
-        let proxy = error.url().and_then(|url| self.proxies.towards(url));
-        let hint = if lower.contains("certificate") || lower.contains("unknownissuer") {
-            "; if it has a certificate of your own, trust it with --cert-file"
-        } else if lower.contains("invalidcontenttype") || lower.contains("corrupt message") {
-            "; if it speaks plain http, name it with --insecure-registry"
-        } else if let Some(proxy) = proxy {
-            &proxy.hint()
-        } else if lower.contains("refused") {
-            "; is the registry running?"
-        } else {
-            ""
-        };
+        let certificate = reason.to_ascii_lowercase().contains("certificate");
         let kind = RegistryErrorKind::Unreachable {
             host: endpoint.host.clone(),
+            hint: self.hint(error, &reason, "name it with --insecure-registry"),
             reason,
-            hint: hint.to_owned(),
         };
-        let certificate = lower.contains("certificate");
         Failure {
             kind,
             retry_after: (!certificate).then_some(Duration::ZERO),
+        }
+    }
+
+    /// What may help where sending or receiving failed for this reason; empty or starts with a
+    /// semicolon. `plain` is what to do if the server speaks plain http.
+    pub(crate) fn hint(&self, error: &reqwest::Error, reason: &str, plain: &str) -> String {
+        let lower = reason.to_ascii_lowercase();
+        let proxy = error.url().and_then(|url| self.proxies.towards(url));
+        if lower.contains("certificate") || lower.contains("unknownissuer") {
+            "; if it has a certificate of your own, trust it with --cert-file".into()
+        } else if lower.contains("invalidcontenttype") || lower.contains("corrupt message") {
+            format!("; if it speaks plain http, {plain}")
+        } else if let Some(proxy) = proxy {
+            proxy.hint()
+        } else if lower.contains("refused") {
+            "; is the server running?".into()
+        } else {
+            String::new()
         }
     }
 }

@@ -163,7 +163,7 @@ fn an_absent_image_and_an_absent_registry_say_so() {
     let absent = client_at(&host, RemoteOptions::default());
     let error = absent.resolve().unwrap_err().to_string();
     assert!(
-        error.contains("can't reach") && error.contains("is the registry running?"),
+        error.contains("can't reach") && error.contains("is the server running?"),
         "{error}"
     );
 }
