@@ -37,8 +37,10 @@ impl Mirror {
         if of != ALL {
             check_host(of)?;
         }
+        // No message has the password that may stand before its host.
+        let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
         let wrong =
-            |why: &str| format!("the mirror {url:?} {why}; write it as https://HOST[:PORT]");
+            |why: &str| format!("the mirror {shown:?} {why}; write it as https://HOST[:PORT]");
         let text = match url.contains("://") {
             true => url.to_owned(),
             false => format!("https://{url}"),
@@ -46,6 +48,9 @@ impl Mirror {
         let parsed = Url::parse(&text).map_err(|e| wrong(&format!("is no URL ({e})")))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(wrong("is reached with neither https nor http"));
+        }
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(wrong("has a user (`docker login` is for that)"));
         }
         if parsed.query().is_some() || parsed.fragment().is_some() {
             return Err(wrong("has something behind its path"));
@@ -126,6 +131,17 @@ mod tests {
             assert!(error.contains(word), "{text}: {error}");
         }
         assert!(Mirror::new("http://docker.io", "https://m").is_err());
+        for (url, word) in [
+            ("https://me:hunter2@mirror.lab", "has a user"),
+            ("me:hunter2@mirror.lab", "has a user"),
+            ("https://hunter2@mirror.lab", "has a user"),
+            ("https://me:hunter2@mirror lab", "no URL"),
+            ("ftp://me:hun@hunter2@mirror.lab", "neither https nor http"),
+        ] {
+            let error = Mirror::parse(url).unwrap_err();
+            assert!(error.contains(word) && error.contains("mirror"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

@@ -127,10 +127,9 @@ pub(super) struct SourceArgs {
         long,
         value_name = "MIRROR",
         env = "LINUXKIT_MIRROR",
-        value_delimiter = ',',
-        value_parser = Mirror::parse
+        value_delimiter = ','
     )]
-    mirror: Vec<Option<Mirror>>,
+    mirror: Vec<String>,
 
     /// Registries (HOST or HOST:PORT) that may have any certificate, or do without
     /// encryption
@@ -250,12 +249,23 @@ impl SourceArgs {
         Ok(Remote::new(self.remote_options()?)?)
     }
 
+    /// Mirrors of the command line. They are not read as it is, since what is wrong there is printed as
+    /// it stands, with a password that it may have.
+    fn mirrors(&self) -> Result<Vec<Mirror>, CliError> {
+        let parsed = self.mirror.iter().map(|text| Mirror::parse(text));
+        parsed
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()
+            .map_err(|e| CliError::Usage(format!("--mirror or LINUXKIT_MIRROR: {e}")))
+    }
+
     /// How registries are reached.
     pub(super) fn remote_options(&self) -> Result<RemoteOptions, CliError> {
         let settings = self.settings()?;
         let certificates = self.cert_file.iter().chain(&settings.certificates);
         let certificates = certificates.map(|path| registries::certificates(path));
-        let mirrors = self.mirror.iter().flatten().chain(&settings.mirrors);
+        let given = self.mirrors()?;
+        let mirrors = given.iter().chain(&settings.mirrors);
         let mut insecure = self.insecure_registry.clone();
         insecure.extend(settings.insecure_registries);
         Ok(RemoteOptions {

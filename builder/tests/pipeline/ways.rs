@@ -308,6 +308,18 @@ fn ways_that_make_no_sense_are_refused_at_once() {
         2,
         &["--mirror", "ftp://mirror.lab"],
     );
+    let secret = |attempt: Attempt| {
+        let mut attempt = attempt.arg(&["--quiet"]);
+        let output = attempt.run();
+        assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+        attempt
+            .bench
+            .assert_failed(&output, &["mirror.lab", "docker login"]);
+        assert!(!shown(&output).contains("s3cret"), "{}", shown(&output));
+    };
+    let with_password = "https://me:s3cret@mirror.lab";
+    secret(mirror(with_password));
+    secret(attempt().env("LINUXKIT_MIRROR", with_password));
     refused(mirror("docker.io="), 2, &["--mirror", "https://HOST"]);
     let environment = attempt().env("LINUXKIT_MIRROR", "a b");
     refused(environment, 2, &["a b", "https://HOST"]);
