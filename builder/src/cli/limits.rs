@@ -41,8 +41,8 @@ pub(super) struct LimitArgs {
     /// Components of symlinks that all paths of an image lead through
     #[arg(long, value_name = "N", default_value_t = Limits::default().link_steps)]
     max_link_steps: u64,
-    /// Bytes of an image's paths, link targets and extended attributes, or of the paths of folders
-    /// that it implies
+    /// Bytes of an image's paths, link targets and extended attributes (and 96 for each attribute),
+    /// or of the paths of folders that it implies
     #[arg(long, value_name = "N", default_value_t = Limits::default().metadata_bytes)]
     max_metadata_bytes: u64,
 }

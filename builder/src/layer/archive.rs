@@ -484,6 +484,8 @@ fn keep_last(xattrs: &mut Vec<Xattr>) {
         .collect();
     // What was found from behind is used up from the front.
     xattrs.retain(|_| last.pop().unwrap_or(true));
+    // The room of those that went is counted by no limit.
+    xattrs.shrink_to_fit();
 }
 
 impl PaxSparse {

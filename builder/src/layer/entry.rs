@@ -36,15 +36,23 @@ pub struct Entry {
     pub kind: EntryKind,
 }
 
+impl Xattr {
+    /// What an attribute takes in memory besides the bytes of name and value: the two boxes, 32
+    /// bytes, and an allocation for each, of which the smallest takes 32.
+    const FIXED_BYTES: usize = 96;
+}
+
 impl Entry {
     /// What is kept in memory of it besides fields of fixed length: bytes of path, link target and
-    /// extended attributes.
+    /// extended attributes. A header has room for tens of thousands of these, so each counts
+    /// with what it takes besides its bytes, too.
     pub fn metadata_bytes(&self) -> u64 {
         let target = match &self.kind {
             EntryKind::HardLink { target } | EntryKind::Symlink { target } => target.len(),
             _ => 0,
         };
-        let xattrs = self.xattrs.iter().map(|x| x.name.len() + x.value.len());
+        let xattrs =
+            (self.xattrs.iter()).map(|x| Xattr::FIXED_BYTES + x.name.len() + x.value.len());
         (self.path.len() + target + xattrs.sum::<usize>()) as u64
     }
 }

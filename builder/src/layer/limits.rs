@@ -31,7 +31,8 @@ pub struct Limits {
     /// Components of symlinks that all paths of an image together may lead through.
     pub link_steps: u64,
     /// Bytes of the paths, link targets and extended attributes of all layers of an image, which are
-    /// kept in memory; and of the paths of folders that an image implies without listing them.
+    /// kept in memory (each attribute counts 96 bytes more than its name and value); and of the paths
+    /// of folders that an image implies without listing them.
     pub metadata_bytes: u64,
 }
 

@@ -219,7 +219,7 @@ fn of_an_attribute_that_comes_twice_the_last_counts() {
     assert_eq!(xattrs, [(&b"b"[..], &b"2"[..]), (b"a", b"3")]);
 }
 
-/// Path, target, names and values of attributes.
+/// Path, target, names and values of attributes, and what each attribute takes besides.
 #[test]
 fn all_that_is_kept_of_entries_is_counted() {
     let tar = [
@@ -232,12 +232,39 @@ fn all_that_is_kept_of_entries_is_counted() {
         ..Limits::default()
     };
     let bytes = "link".len() + "target".len() + "user.a".len() + "value".len() + "f".len();
+    let bytes = bytes + 96;
     assert!(read_with(&tar.concat(), &limits(bytes as u64)).is_ok());
     let error = read_with(&tar.concat(), &limits(bytes as u64 - 1)).unwrap_err();
     assert!(
         error.to_string().contains("--max-metadata-bytes"),
         "{error}"
     );
+}
+
+/// An attribute of a few bytes takes a hundred: a blob of 28 MB had room for 8 GB of them.
+#[test]
+fn attributes_of_a_few_bytes_count_for_what_they_take() {
+    let names: Vec<String> = (100..900).map(|n| format!("SCHILY.xattr.{n}")).collect();
+    let records: Vec<(&str, &[u8])> = names.iter().map(|n| (n.as_str(), &b""[..])).collect();
+    let tar = [pax(&records), file("f", b"")].concat();
+    let limits = |metadata_bytes| Limits {
+        metadata_bytes,
+        ..Limits::default()
+    };
+    let bytes = 800 * (96 + 3) + 1;
+    assert!(read_with(&tar, &limits(bytes)).is_ok());
+    let error = read_with(&tar, &limits(bytes - 1)).unwrap_err().to_string();
+    assert!(error.contains("--max-metadata-bytes"), "{error}");
+}
+
+/// Only the last of one name is kept; those before it leave no room behind that nobody counts.
+#[test]
+fn attributes_that_do_not_count_take_no_memory() {
+    let records: Vec<(&str, &[u8])> = vec![("SCHILY.xattr.a", b""); 40_000];
+    let entries = read(&[pax(&records), file("f", b"")].concat()).unwrap();
+    assert_eq!(entries[0].0.xattrs.len(), 1);
+    let room = entries[0].0.xattrs.capacity();
+    assert!(room < 10, "{room}");
 }
 
 /// The kernel's unpacker would leave such files out without a word.
