@@ -283,10 +283,13 @@ fn lower_folder(
         };
         redirected.push(b'/');
         redirected.extend_from_slice(follow);
+        // To the lookup below they are components of a path like others.
+        let link_steps = components(follow).count() as u64;
         for name in names {
             redirected.push(b'/');
             redirected.extend_from_slice(name);
         }
+        tree.budget.follow(path, link_steps)?;
         let found = tree.lookup_counted(&redirected)?;
         return Ok(found.filter(|&id| tree.get(id).is_directory()));
     }

@@ -32,9 +32,9 @@ impl Budget {
         }
     }
 
-    /// Counts the symlinks that `path` led through.
-    pub(super) fn follow(&mut self, path: &[u8], found: &Found) -> Result<(), ResolveError> {
-        self.link_steps = self.link_steps.saturating_add(found.link_steps);
+    /// Counts the components of symlinks that `path` led through.
+    pub(super) fn follow(&mut self, path: &[u8], link_steps: u64) -> Result<(), ResolveError> {
+        self.link_steps = self.link_steps.saturating_add(link_steps);
         let limit = self.max_link_steps;
         if self.link_steps > limit {
             let path = path.to_vec();

@@ -94,7 +94,7 @@ impl Tree {
     /// As [`Tree::lookup`], for a path of a layer: what symlinks cost is counted.
     pub(super) fn lookup_counted(&mut self, path: &[u8]) -> Result<Option<InodeId>, ResolveError> {
         let found = self.find(path)?;
-        self.budget.follow(path, &found)?;
+        self.budget.follow(path, found.link_steps)?;
         Ok(found.missing.is_empty().then_some(found.inode))
     }
 
@@ -162,7 +162,7 @@ impl Tree {
     /// gives way to a folder.
     pub fn make_folders(&mut self, path: &[u8], origin: u32) -> Result<InodeId, ResolveError> {
         let found = self.find(path)?;
-        self.budget.follow(path, &found)?;
+        self.budget.follow(path, found.link_steps)?;
         self.budget.imply(path, &found)?;
         let Found {
             inode,

@@ -39,7 +39,11 @@ fn entry(line: &str) -> Entry {
 }
 
 fn try_apply(layers: &[&str]) -> Result<Tree, ApplyError> {
-    let mut tree = Tree::new();
+    try_apply_within(&Limits::default(), layers)
+}
+
+fn try_apply_within(limits: &Limits, layers: &[&str]) -> Result<Tree, ApplyError> {
+    let mut tree = Tree::new().with_limits(limits);
     for (n, layer) in layers.iter().enumerate() {
         let entries: Vec<Entry> = layer
             .split(',')
@@ -277,19 +281,7 @@ fn symlinks_that_one_path_leads_through_are_counted() {
 
 /// Applies one layer within other limits.
 fn apply_within(limits: Limits, layer: &str) -> Result<Tree, String> {
-    let entries: Vec<Entry> = layer.split(", ").map(entry).collect();
-    let view = LayerView {
-        entries: &entries,
-        bodies: &vec![Some(0); entries.len()],
-        pack: 0,
-        opened: None,
-        origin: 0,
-    };
-    let mut tree = Tree::new().with_limits(&limits);
-    match apply_layer(&mut tree, &view) {
-        Ok(()) => Ok(tree),
-        Err(error) => Err(error.to_string()),
-    }
+    try_apply_within(&limits, &[layer]).map_err(|error| error.to_string())
 }
 
 /// A way of a few bytes can lead through thousands of components, for each of a million files.
@@ -305,6 +297,13 @@ fn what_symlinks_of_all_paths_lead_through_is_counted() {
     apply_within(limits(steps), layer).unwrap();
     let error = apply_within(limits(steps - 1), layer).unwrap_err();
     assert!(error.contains("--max-link-steps"), "{error}");
+    // Whiteouts and opaque markers as well, through lower symlinks and their own layer's (three).
+    let lower = "d d, s l d/../d/../m, s m ./d, f d/a 1, f d/b 2";
+    let layers = [lower, "w l/a, w l/b, w m/c, o l, s u d/../d, w u/x"];
+    let steps = 7 * 3 + 2 + 3;
+    try_apply_within(&limits(steps), &layers).unwrap();
+    let error = try_apply_within(&limits(steps - 1), &layers).unwrap_err();
+    assert!(error.to_string().contains("--max-link-steps"), "{error}");
 }
 
 /// One entry can imply thousands of folders, of which each has its whole path in an archive.
