@@ -4,7 +4,7 @@
 //! stand in the layer; then the other entries, in order. So a whiteout never hides an entry of its
 //! own layer, and the order of a layer's whiteouts does not matter.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use super::resolve::ResolveError;
@@ -128,7 +128,7 @@ fn link(
     tree: &mut Tree,
     entry: &Entry,
     target: &[u8],
-    hidden: &Hidden,
+    hidden: &Hidden<'_>,
     origin: u32,
 ) -> Result<(), ApplyError> {
     let error_paths = || (entry.path.clone(), target.to_vec());
@@ -155,43 +155,64 @@ fn link(
     Ok(())
 }
 
+/// Paths under hashes of their components: of a path all beginnings are looked for in one go, which
+/// is much less than to hash each of them where a path has thousands.
+type ByPath<'a, T> = HashMap<u64, Vec<(&'a [u8], T)>>;
+
 /// What this layer's whiteouts took away, by path: a rename within a layer may hide the old name
 /// and hard-link the new one to it.
-///
-/// Paths are kept under hashes of their components: of a path all beginnings are looked for in one
-/// go, which is much less than to hash each of them where a path has thousands.
 #[derive(Default)]
-struct Hidden {
+struct Hidden<'a> {
     state: RandomState,
-    paths: HashMap<u64, Vec<(Vec<u8>, InodeId)>>,
+    /// By the paths of whiteouts.
+    names: ByPath<'a, InodeId>,
+    /// What opaque folders had, by the folders' paths: with a path of its own each of millions of
+    /// names could take kilobytes.
+    folders: ByPath<'a, BTreeMap<Name, InodeId>>,
 }
 
-impl Hidden {
-    fn insert(&mut self, path: Vec<u8>, inode: InodeId) {
+impl<'a> Hidden<'a> {
+    fn insert_name(&mut self, path: &'a [u8], inode: InodeId) {
+        let alike = self.names.entry(self.hash(path)).or_default();
+        alike.push((path, inode));
+    }
+
+    fn insert_folder(&mut self, path: &'a [u8], children: BTreeMap<Name, InodeId>) {
+        let alike = self.folders.entry(self.hash(path)).or_default();
+        alike.push((path, children));
+    }
+
+    fn hash(&self, path: &[u8]) -> u64 {
         let mut hasher = self.state.build_hasher();
-        components(&path).for_each(|name| name.hash(&mut hasher));
-        self.paths
-            .entry(hasher.finish())
-            .or_default()
-            .push((path, inode));
+        components(path).for_each(|name| name.hash(&mut hasher));
+        hasher.finish()
     }
 
     fn get(&self, tree: &Tree, path: &[u8]) -> Option<InodeId> {
         let mut hasher = self.state.build_hasher();
         let mut length = 0;
+        let mut folder = find(&self.folders, hasher.finish(), b"");
         let mut names = components(path);
         while let Some(name) = names.next() {
+            let child = folder.and_then(|children| children.get(name));
             name.hash(&mut hasher);
             length += name.len() + usize::from(length > 0);
-            let alike = self.paths.get(&hasher.clone().finish());
-            // The last one counts: a path may be hidden by its own name, and with its folder.
-            let found = alike.and_then(|all| all.iter().rfind(|(p, _)| *p == path[..length]));
-            if let Some(&(_, inode)) = found {
+            let (hash, beginning) = (hasher.finish(), &path[..length]);
+            if let Some(&inode) = child.or_else(|| find(&self.names, hash, beginning)) {
                 return names.try_fold(inode, |folder, name| tree.child(folder, name));
             }
+            folder = find(&self.folders, hash, beginning);
         }
         None
     }
+}
+
+/// What is kept for a path: one thing at most, as nothing can be hidden twice. Several have one hash
+/// only where different paths happen to share it.
+fn find<'m, T>(paths: &'m ByPath<'_, T>, hash: u64, path: &[u8]) -> Option<&'m T> {
+    let alike = paths.get(&hash)?;
+    let found = alike.iter().find(|(other, _)| *other == path);
+    found.map(|(_, hidden)| hidden)
 }
 
 /// What a layer itself puts at a path, as far as whiteouts below that path care.
@@ -201,7 +222,7 @@ enum Upper<'a> {
 }
 
 /// Applies every whiteout and opaque marker of a layer to the tree of the layers below.
-fn hide(tree: &mut Tree, entries: &[Entry]) -> Result<Hidden, ApplyError> {
+fn hide<'a>(tree: &mut Tree, entries: &'a [Entry]) -> Result<Hidden<'a>, ApplyError> {
     let mut hidden = Hidden::default();
     let is_marker = |e: &&Entry| matches!(e.kind, EntryKind::Whiteout | EntryKind::Opaque);
     if !entries.iter().any(|e| is_marker(&e)) {
@@ -232,12 +253,13 @@ fn hide(tree: &mut Tree, entries: &[Entry]) -> Result<Hidden, ApplyError> {
     for (entry, folder, name) in found {
         if let Some(name) = name {
             if let Some(inode) = tree.unlink(folder, &name) {
-                hidden.insert(entry.path.clone(), inode);
+                hidden.insert_name(&entry.path, inode);
             }
         } else if let Node::Directory(children) = &mut tree.get_mut(folder).node {
-            for (name, inode) in std::mem::take(children) {
-                let path = [entry.path.as_slice(), b"/", &name].concat();
-                hidden.insert(crate::layer::path::clean(&path), inode);
+            let children = std::mem::take(children);
+            // Another marker for the folder has found them before.
+            if !children.is_empty() {
+                hidden.insert_folder(&entry.path, children);
             }
         }
     }

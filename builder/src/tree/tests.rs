@@ -354,6 +354,28 @@ fn hard_links_to_what_their_layer_hides_are_found_by_every_beginning() {
     );
     let error = try_apply(&[lower, "w a/b, l x a/bb/c"]).unwrap_err();
     assert!(error.to_string().contains("neither"), "{error}");
+    // Opaque markers: of the root, of a folder, by a symlink, twice, and after a whiteout.
+    check(&[lower, "o /, l x a/b/c, l y ab/c"], "f x 1, f y 2");
+    check(
+        &[lower, "o a, l x a/b/c, l y a/bc"],
+        "d a, d ab, f ab/c 2, f x 1, f y 3",
+    );
+    check(
+        &["f real/x 1, s a real", "o a, l y a/x"],
+        "s a real, d real, f y 1",
+    );
+    check(
+        &["f a/x 1, f a/y 2", "o a, w a/x, o a, l z a/x"],
+        "d a, f z 1",
+    );
+    check(
+        &["f a/x 1, f a/y 2", "w a/x, o a, l v a/x, l w a/y"],
+        "d a, f v 1, f w 2",
+    );
+    for path in ["a/d", "b", "ab/b"] {
+        let error = try_apply(&[lower, &format!("o a, l x {path}")]).unwrap_err();
+        assert!(error.to_string().contains("neither"), "{error}");
+    }
 }
 
 #[test]

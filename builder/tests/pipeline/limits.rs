@@ -258,6 +258,25 @@ fn a_multitude_of_empty_entries_stays_small() {
     assert!(kilobytes < (200 << 10) + count, "{kilobytes} kB");
 }
 
+/// All that an opaque folder hides had the folder's path of kilobytes each; a symlink puts names
+/// there that are short.
+#[test]
+fn a_multitude_of_names_in_an_opaque_folder_at_a_long_path_stays_small() {
+    let count = 100_000;
+    let deep = ["x".repeat(200).as_str(); 20].join("/");
+    let lower = Layer::new().dir(&deep, 0o755).symlink("l", &deep);
+    let lower = (0..count).fold(lower, |layer, n| layer.file(format!("l/{n}"), ""));
+    let bench = bench(
+        &Image::new()
+            .layer(&lower)
+            .layer(&Layer::new().opaque(&deep)),
+    );
+    drop(lower);
+    let (output, kilobytes) = memory::peak(&mut build(&bench, &[]));
+    assert!(output.status.success(), "{}", shown(&output));
+    assert!(kilobytes < (200 << 10) + count, "{kilobytes} kB");
+}
+
 #[test]
 fn a_yaml_beyond_its_limit_is_refused() {
     let bench = bench(&small());
