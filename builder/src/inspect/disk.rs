@@ -2,7 +2,9 @@
 
 use formats::boot::bios::{STAGE2_BYTES, read_stage2};
 use formats::boot::efi::read_loader;
-use formats::disk::{LOADER_START_BYTES, MbrEntry, ReadErrorKind, read_mbr, read_partitions};
+use formats::disk::{
+    LOADER_START_BYTES, MbrEntry, PartitionEntry, ReadErrorKind, read_mbr, read_partitions,
+};
 use formats::fat::{FatEntry, FatReader, Limits};
 
 use super::images::ImageList;
@@ -28,15 +30,7 @@ impl Inspector {
         match read_partitions(disk) {
             Ok(partitions) => {
                 for entry in partitions {
-                    rows.push(
-                        Section::default()
-                            .number("number", entry.number as u64)
-                            .text("name", &entry.name)
-                            .text("type", type_name(&entry.type_guid))
-                            .number("start_bytes", entry.start_bytes)
-                            .bytes("partition_bytes", entry.len_bytes)
-                            .text("guid", &entry.guid),
-                    );
+                    rows.push(gpt_row(&entry).text("guid", &entry.guid));
                     if let Some(volume) = part(disk, entry.start_bytes, entry.len_bytes)
                         && entry.is_esp()
                     {
@@ -128,6 +122,16 @@ impl Inspector {
     }
 }
 
+/// A partition as people look for it, without its GUID.
+pub(super) fn gpt_row(entry: &PartitionEntry) -> Section {
+    Section::default()
+        .number("number", entry.number as u64)
+        .text("name", &entry.name)
+        .text("type", type_name(&entry.type_guid))
+        .number("start_bytes", entry.start_bytes)
+        .bytes("partition_bytes", entry.len_bytes)
+}
+
 fn mbr_row(entry: &MbrEntry) -> Section {
     Section::default()
         .number("number", entry.number as u64)
@@ -162,7 +166,7 @@ pub(super) fn bios_loader(medium: &Bytes, start_bytes: u64) -> Option<Told> {
 
 /// Types of partitions that are met often (UEFI specification 2.10, 5.3.3; UAPI group,
 /// Discoverable Partitions).
-pub(super) fn type_name(guid: &str) -> String {
+fn type_name(guid: &str) -> String {
     let name = match guid {
         "C12A7328-F81F-11D2-BA4B-00A0C93EC93B" => "EFI system partition",
         "0FC63DAF-8483-4772-8E79-3D69D8477DE4" => "Linux data",

@@ -7,7 +7,7 @@ use formats::iso::{EntryKind, IsoEntry, IsoReader, Limits, Names};
 use formats::payload::PayloadReader;
 
 use super::content::{KEPT_MAX, Name, Names as Content};
-use super::disk::{bios_loader, type_name};
+use super::disk::{bios_loader, gpt_row};
 use super::images::ImageList;
 use super::metadata::{METADATA_PATH, Metadata};
 use super::{Bytes, Inspector, Section, part};
@@ -75,14 +75,7 @@ impl Inspector {
         // An ISO that boots from a stick, too, has a partition table in its system area.
         match read_partitions(image) {
             Ok(partitions) => {
-                let rows = partitions.iter().map(|entry| {
-                    Section::default()
-                        .number("number", entry.number as u64)
-                        .text("name", &entry.name)
-                        .text("type", type_name(&entry.type_guid))
-                        .number("start_bytes", entry.start_bytes)
-                        .bytes("partition_bytes", entry.len_bytes)
-                });
+                let rows = partitions.iter().map(gpt_row);
                 section = section.table("partitions", rows.collect());
             }
             // Tables of others are not always to the letter: only ours are held against it.

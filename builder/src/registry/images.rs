@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 
 use super::document::{self, Document, DocumentError, DocumentLimits};
-use super::error::{LockMismatch, RegistryError, RegistryErrorKind};
+use super::error::{RegistryError, RegistryErrorKind};
+use super::pins::check_platforms;
 use super::platform::Platform;
 use super::{RawDocument, Source};
 use crate::digest::{Digest, VerifyError, VerifyingReader};
@@ -586,34 +587,6 @@ fn layers(
             })
         })
         .collect()
-}
-
-/// Whether what a name stands for has the platforms' manifests that it was locked with.
-fn check_platforms(
-    pin: &LockEntry,
-    top: &IndexEntry,
-    bytes: &[u8],
-) -> Result<(), RegistryErrorKind> {
-    let platforms = match document::parse(bytes, &top.media_type)? {
-        Document::Index(index) => Some(document::platforms_of(&index)?),
-        Document::Manifest(_) => None,
-    };
-    for (platform, locked) in &pin.platforms {
-        let found = match &platforms {
-            Some(platforms) => platforms.get(platform),
-            None => Some(&top.digest),
-        };
-        if found != Some(locked) {
-            let mismatch = LockMismatch {
-                platform: platform.clone(),
-                locked: locked.to_string(),
-                top: top.digest.to_string(),
-                found: found.map_or_else(|| "none".into(), ToString::to_string),
-            };
-            return Err(Box::new(mismatch).into());
-        }
-    }
-    Ok(())
 }
 
 fn own_media_type(document: &Document) -> String {

@@ -11,6 +11,7 @@ mod error;
 mod images;
 pub mod local;
 mod missing;
+mod pins;
 mod platform;
 pub mod remote;
 
